@@ -1,0 +1,1 @@
+"""What happens, in which order; the only folder that knows Prefect."""
