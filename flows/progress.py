@@ -1,0 +1,80 @@
+"""Progress while work runs: live lines on a terminal, plain lines without one, on standard error.
+
+- Standard output stays free for the result, so `--json` can be piped.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+EVERY_SECONDS = 5.0
+"""How often a long stage says how far it is where there is no terminal."""
+
+
+class Progress:
+    """Says what happens, one line per stage; use as a context manager."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """`quiet` keeps everything but warnings back."""
+        self.quiet = quiet
+        self.status: Status | None = None
+        self.stage = ""
+        self._said = 0.0
+        self.warnings: list[str] = []
+
+    def __enter__(self) -> Self:
+        """Start the live line where there is a terminal."""
+        if sys.stderr.isatty() and not self.quiet:
+            from rich.console import Console
+
+            self.status = Console(stderr=True).status("starting")
+            self.status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal clean."""
+        if self.status:
+            self.status.stop()
+            self.status = None
+
+    def begin(self, stage: str) -> None:
+        """Say that a stage starts."""
+        self.stage, self._said = stage, time.monotonic()
+        if self.status:
+            self.status.update(stage)
+
+    def step(self, text: str) -> None:
+        """Say how far the stage is: always on a terminal, now and then without one."""
+        if self.status:
+            from rich.markup import escape
+
+            self.status.update(escape(f"{self.stage}: {text}"))
+        elif time.monotonic() - self._said >= EVERY_SECONDS:
+            self._said = time.monotonic()
+            self.say(f"  {self.stage:<10} {text}")
+
+    def done(self, stage: str, seconds: float, *, reused: bool, text: str = "") -> None:
+        """Say that a stage is finished."""
+        took = "reused" if reused else f"{seconds:.1f} s"
+        self.say(f"  {stage:<10} {took:>8}  {text}".rstrip())
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        if not self.quiet:
+            self._write(text)
+
+    def warn(self, text: str) -> None:
+        """Write a warning, even when quiet, and keep it for the report."""
+        self.warnings.append(text)
+        self._write(f"  warning: {text}")
+
+    def _write(self, text: str) -> None:
+        if self.status:
+            self.status.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice
