@@ -1,0 +1,68 @@
+"""Expectations that a person wrote into the contract, by Great Expectations' own names.
+
+- Judged on the whole table; a failure refuses it or warns, and sets no row aside.
+- Names are checked exactly before: it folds case, and would judge a column's twin.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from expectations.failure import Example, shown
+from expectations.findings import Engine, Findings, Outcome, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from expectations.contract import Custom
+
+NAMING = ("column", "column_A", "column_B", "column_list")  # arguments that name columns
+
+
+def judge(custom: Custom, rule: str, frame: pd.DataFrame, engine: Engine, found: Findings) -> None:
+    """Judge one hand-written expectation on the contract's columns of a table."""
+    named = [custom.kwargs[key] for key in NAMING if key in custom.kwargs]
+    names = [n for part in named for n in (part if isinstance(part, list) else [part])]
+    column = str(names[0]) if len(names) == 1 else None
+    outcome = _outcome(custom, rule, frame, names, engine)
+    entry = found.keep(rule, custom.severity, outcome, outcome.judged)
+    entry["observed"] = plain(outcome.observed)
+    if outcome.error:
+        found.errored(rule, column, custom.severity, outcome)
+    elif not outcome.success:
+        seen = "" if outcome.observed is None else f", found {plain(outcome.observed)}"
+        said = ", but no cell could be judged" if outcome.judged == 0 else seen
+        found.fail(
+            rule,
+            column,
+            custom.severity,
+            count=outcome.unexpected or 1,
+            total=None if outcome.unexpected else 1,
+            message=_sentence(custom) + said,
+            advice="correct the table, or the [[expectations]] entry of the contract",
+            examples=[Example(row=None, value=shown(cell)) for cell in outcome.cells[:5]],
+        )
+
+
+def _outcome(
+    custom: Custom, rule: str, frame: pd.DataFrame, names: list[str], engine: Engine
+) -> Outcome:
+    absent = [name for name in names if name not in frame]
+    if absent:
+        said = f"the typed table has no column {shown(absent[0])}"
+        return Outcome(success=False, error=said)
+    if names and not any("condition" in key for key in custom.kwargs):
+        frame = frame.loc[:, list(dict.fromkeys(names))]
+    twins = [n for n, c in Counter(str(n).casefold() for n in frame.columns).items() if c > 1]
+    if twins:
+        said = (
+            f"Great Expectations cannot tell apart columns that differ by case: {shown(twins[0])}"
+        )
+        return Outcome(success=False, error=said)
+    return engine.run(frame, [(custom.type, custom.kwargs)], "SUMMARY", rule)[0]
+
+
+def _sentence(custom: Custom) -> str:
+    said = ", ".join(f"{k} = {v}" for k, v in custom.kwargs.items() if k != "column")
+    return f"{custom.type.replace('_', ' ')}{f' ({shown(said, 200)})' if said else ''}"

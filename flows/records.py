@@ -1,0 +1,119 @@
+"""Every record of a delimited text, slowly: which are too long, too short, or never closed.
+
+- Runs only after fast reading has failed, or where a quote may be open to the end of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from expectations.failure import Example, Failure
+from flows import diagnose
+
+if TYPE_CHECKING:
+    from flows.spec import DataSpec
+
+
+def problems(text: bytes, raw: list[str], data: DataSpec, name: str) -> list[Failure]:
+    """Return what is wrong with single records: too long, too short, an open quote."""
+    if failures := diagnose.encoding(text, "utf-8", name):
+        return failures
+    return _Widths(text, raw, data, name).failures()
+
+
+class _Widths:
+    """One slow pass over all records with the standard library's reader."""
+
+    def __init__(self, text: bytes, raw: list[str], data: DataSpec, name: str) -> None:
+        self.text, self.raw, self.data, self.name = text, raw, data, name
+        self.long: list[Example] = []
+        self.short: list[Example] = []
+        self.counts = {"long": 0, "short": 0}
+        self.total = 0
+        self.last: list[str] = []
+        self.start_line = 1  # of the last record
+
+    def failures(self) -> list[Failure]:
+        from flows.delimited import dialect
+
+        sentinel = "\x01end of file\x01"
+        lines = io.StringIO(self.text.decode().rstrip("\r\n") + f"\n{sentinel}", newline="")
+        csv.field_size_limit(1 << 30)
+        reader = csv.reader(lines, **dialect(self.data))
+        line, width, number = 1, len(self.raw), -1 if self.data.header else 0
+        record: list[str] = []
+        for record in reader:
+            if record == [sentinel]:
+                break
+            if record:
+                number += 1
+                self._see(record, number, width)
+                self.last, self.start_line = record, line
+            line = reader.line_num + 1
+        self.total = max(number, 1)
+        if record != [sentinel]:
+            return [self._open_quote(number)]
+        return self._widths(width)
+
+    def _see(self, record: list[str], number: int, width: int) -> None:
+        if len(record) == width:
+            return
+        kind = "long" if len(record) > width else "short"
+        self.counts[kind] += 1
+        kept = getattr(self, kind)
+        if len(kept) < 5:
+            value = f"{len(record)} fields: {self.data.separator.join(record)[:200]}"
+            kept.append(Example(row=number, value=value, source=self.name))
+
+    def _open_quote(self, number: int) -> Failure:
+        message = (
+            f"a quote opened in record {number:,} (line {self.start_line:,}) is never closed, "
+            "so the rest of the file is one cell"
+        )
+        advice = 'close the quote; set quote = "" in [data] if quotes are ordinary characters here'
+        value = self.data.separator.join(self.last)[:200]
+        return diagnose.failure("file.quote", self.name, message, advice, row=number, value=value)
+
+    def _widths(self, width: int) -> list[Failure]:
+        found = []
+        if self.counts["long"]:
+            first = self.long[0].row == 1
+            message = f"every record must have {width} fields as the header has; these have more"
+            message += (
+                ", the first data record already: does the header lack a name?" if first else ""
+            )
+            advice = (
+                diagnose.other_separator(self.text, self.data)
+                or "quote cells that hold the separator, or correct the records"
+            )
+            found.append(
+                self._failure("record.long", self.counts["long"], message, advice, self.long)
+            )
+        if self.counts["short"]:
+            message = f"every record must have {width} fields as the header has; these have fewer"
+            advice = diagnose.other_separator(self.text, self.data) or "correct the records"
+            if len(self.last) < width and not self.text.endswith((b"\n", b"\r")):
+                message += (
+                    f"; the last record has {len(self.last)} of {width} fields and no line end: "
+                    "the file may be cut off"
+                )
+                advice = "copy the file again" if self.counts["short"] == 1 else advice
+            found.append(
+                self._failure("record.short", self.counts["short"], message, advice, self.short)
+            )
+        return found
+
+    def _failure(
+        self, rule: str, count: int, message: str, advice: str, examples: list[Example]
+    ) -> Failure:
+        return Failure(
+            rule=rule,
+            column=None,
+            count=count,
+            total=self.total,
+            message=message,
+            examples=tuple(examples),
+            advice=advice,
+        )
