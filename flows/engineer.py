@@ -1,0 +1,221 @@
+"""Raw cells to typed columns: the reader that the served model carries, called on the table.
+
+- Row by row and stateless: nothing here is learned, so nothing can leak from one row to another.
+- A cell that cannot be typed becomes missing and is listed, with its row, value and rule.
+- Dates also give their parts (`signup.year`, `signup.days`, ...), which are what a network takes.
+- Class labels and identifiers are text; a weight must be above 0.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import DataRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from expectations.contract import Column, Contract
+    from flows.spec import Spec
+
+RESERVED = ("__source__", "__record__", "__given__")
+PARTS = ("year", "month", "day", "weekday", "days")
+ROLES = ("id", "group", "time", "weight")
+HAS_CLOCK = re.compile("%[HIcXs]")
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
+
+
+def reading_schema(spec: Spec, contract: Contract) -> dict[str, Any]:
+    """Return how rows are read: what `models.served.read` takes and the model carries.
+
+    The contract wins where it says something of a column, then the settings' options of the
+    column, then those of the whole table. `task` is None where the settings leave it out and the
+    target is no number: `engineer` then tells from the labels.
+    """
+    features = [name for name in contract.features if contract.columns[name].kind != "ignored"]
+    target = contract.columns[contract.target]
+    classification = spec.task in {"binary", "multiclass"} or (
+        spec.task is None and target.kind in {"category", "boolean", "text"}
+    )
+    kind = "category" if classification else "number"
+    return {
+        "version": 1,
+        "name": spec.name,
+        "task": spec.task or (None if classification else "regression"),
+        "target": contract.target,
+        "missing": list(spec.data.missing),
+        "contract_digest": contract.digest(),
+        "columns": [_entry(spec, name, contract.columns[name]) for name in features],
+        "target_column": _entry(spec, contract.target, target) | {"kind": kind},
+        "role_columns": _role_entries(spec, contract),
+        "derived": _derived(contract, features),
+        "rules": [rule for rule in contract.row_rules() if rule["column"] in set(features)],
+    }
+
+
+def _entry(spec: Spec, name: str, column: Column) -> dict[str, Any]:
+    """Return one column of the reading schema, without what is left at its default."""
+    from flows.spec import ColumnSpec
+
+    options = spec.data.columns.get(name, ColumnSpec())
+    entry = {
+        "name": name,
+        "kind": column.kind,
+        "required": column.required,
+        "missing": [*dict.fromkeys([*column.missing, *options.missing])],
+        "decimal": column.decimal or options.decimal or spec.data.decimal,
+        "thousands": column.thousands or options.thousands or spec.data.thousands,
+        "format": column.format or options.format,
+        "true": [*(column.true or options.true)],
+        "false": [*(column.false or options.false)],
+        "replace": {**options.replace, **column.replace},
+    }
+    if column.kind not in {"number", "integer"} and column.role != "target":
+        del entry["decimal"], entry["thousands"]
+    return {key: value for key, value in entry.items() if value not in (None, [], {})}
+
+
+def _role_entries(spec: Spec, contract: Contract) -> list[dict[str, Any]]:
+    """Return how identifiers (as text), time and weight are read; one entry per column."""
+    entries = []
+    for name, column in contract.columns.items():
+        if column.role in ROLES:
+            entry = _entry(spec, name, column) | {"role": column.role}
+            if column.role in {"id", "group"}:
+                entry["kind"] = "text"
+            entries.append(entry)
+    return entries
+
+
+def _derived(contract: Contract, features: list[str]) -> list[dict[str, str]]:
+    """Return the parts of each date; the hour only where the format can hold one."""
+    derived = []
+    taken = set(contract.columns)
+    for name in features:
+        column = contract.columns[name]
+        if column.kind != "date":
+            continue
+        clock = column.format is None or HAS_CLOCK.search(column.format)
+        for part in (*PARTS, *(["hour"] if clock else [])):
+            derived_name = f"{name}.{part}"
+            while derived_name in taken:
+                derived_name += "_"
+            taken.add(derived_name)
+            derived.append({"name": derived_name, "column": name, "part": part})
+    return derived
+
+
+def engineer(spec: Spec, schema: Mapping[str, Any], table_path: Path, out: Path) -> dict[str, Any]:
+    """Type the raw table; write `typed.parquet`, `untypable.parquet` and `engineer.json`.
+
+    `typed.parquet` has `__row__` (position in the raw table), `__source__`, `__record__`,
+    `__given__`, the features, their derived parts, the target and the role columns.
+    `untypable.parquet` has row, column, value, rule and reason; a missing target is listed there
+    too, and so is a weight that is not above 0.
+
+    Raises:
+        DataRefused: the table lacks a column, or has one twice.
+
+    """
+    import numpy as np
+    import pandas as pd
+
+    from flows.tables import read_parquet, write_parquet
+    from models import served
+
+    raw = read_parquet(table_path)
+    del spec
+    try:
+        typed, faults = served.read(raw, schema)
+        given, more = served.read(raw, _other_columns(schema))
+    except ValueError as error:
+        raise DataRefused(str(error)) from None
+    kept = [name for name in RESERVED if name in raw]
+    head = raw[kept].reset_index(drop=True)
+    head.insert(0, "__row__", np.arange(len(raw), dtype=np.int64))
+    extra = [name for name in given if name not in typed]
+    frame = pd.concat([head, typed, given[extra]], axis=1)
+    more = pd.concat([more, *_unusable(given, more, schema)], ignore_index=True)
+    faults = pd.concat([faults, more], ignore_index=True).astype({"row": "int64"})
+    write_parquet(frame, out / "typed.parquet")
+    write_parquet(faults, out / "untypable.parquet")
+    facts = _facts(raw, frame, faults, schema)
+    (out / "engineer.json").write_text(
+        json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8"
+    )
+    return facts
+
+
+def _other_columns(schema: Mapping[str, Any]) -> dict[str, Any]:
+    entries = [schema["target_column"], *schema.get("role_columns", [])]
+    by_name = {entry["name"]: entry for entry in entries}
+    return {"missing": schema.get("missing", []), "columns": list(by_name.values())}
+
+
+def _unusable(
+    given: pd.DataFrame, faults: pd.DataFrame, schema: Mapping[str, Any]
+) -> list[pd.DataFrame]:
+    """List missing targets, and weights that are not above 0, as failures of their rows."""
+    import numpy as np
+    import pandas as pd
+
+    target = schema["target"]
+    listed = faults["row"].to_numpy()[faults["column"].to_numpy() == target]
+    absent = np.setdiff1d(np.flatnonzero(given[target].isna().to_numpy()), listed)
+    lists = [_listed(absent, target, "present", "", "the target is missing")]
+    for entry in schema.get("role_columns", []):
+        if entry["role"] == "weight":
+            name = entry["name"]
+            rows = np.flatnonzero(given[name].to_numpy() <= 0)
+            values = given[name].iloc[rows].astype(str).tolist()
+            lists.append(_listed(rows, name, "range", values, "a weight must be above 0"))
+    return [part for part in lists if len(part)] or [pd.DataFrame(columns=faults.columns)]
+
+
+def _listed(rows: Any, column: str, rule: str, value: Any, reason: str) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = {"row": rows, "column": column, "value": value, "rule": f"{column}.{rule}"}
+    return pd.DataFrame({**columns, "reason": reason}).reset_index(drop=True)
+
+
+def _facts(
+    raw: pd.DataFrame, frame: pd.DataFrame, faults: pd.DataFrame, schema: Mapping[str, Any]
+) -> dict[str, Any]:
+    import pandas as pd
+
+    features = [entry["name"] for entry in schema["columns"]]
+    missing = frame[features].isna().sum()
+    return {
+        "rows": len(frame),
+        "features": len(features),
+        "derived": [entry["name"] for entry in schema.get("derived", [])],
+        "missing": {name: int(count) for name, count in missing.items() if count},
+        "untypable": {
+            rule: int(count) for rule, count in faults["rule"].value_counts(sort=True).items()
+        },
+        **_target_facts(raw, pd.Series(frame[schema["target"]]), schema),
+    }
+
+
+def _target_facts(
+    raw: pd.DataFrame, labels: pd.Series, schema: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the task and, for a classification, the labels and what they were in the source."""
+    if schema["target_column"]["kind"] == "number":
+        return {"task": "regression"}
+    counts = labels.value_counts()
+    names = [str(name) for name in counts.index]
+    kind = "integer" if names and all(WHOLE.fullmatch(name) for name in names) else "text"
+    if raw[schema["target"]].dtype.name in {"bool", "boolean"}:
+        kind = "boolean"
+    return {
+        "task": schema["task"] or ("binary" if len(names) == 2 else "multiclass"),
+        "classes": dict(zip(names, map(int, counts), strict=True)),
+        "class_kind": kind,
+    }

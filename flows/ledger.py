@@ -1,0 +1,108 @@
+"""What a split leaves behind: one line per row, the counts per side, and what was noticed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expectations.failure import shown
+from flows.header import RESERVED
+from flows.identity import hexadecimal, text_hashes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flows.split import Plan
+
+
+def counts_of(plan: Plan) -> dict[str, Any]:
+    """Rows per side and, for a classification, per side and class."""
+    held = plan.strata
+    found: dict[str, Any] = {}
+    for side in dict.fromkeys(["train", "validation", "test", *np.unique(plan.side.astype(str))]):
+        rows = plan.side == side
+        if not rows.any():
+            continue
+        found[side] = {"rows": int(rows.sum())}
+        if held.labels is not None:
+            per_class = np.bincount(held.codes[rows], minlength=held.size)
+            found[side]["classes"] = dict(zip(held.labels, map(int, per_class), strict=True))
+    return found
+
+
+def ledger_of(plan: Plan) -> pd.DataFrame:
+    """Return row, identity, side, fold and, where there are groups, the group of each row."""
+    import pandas as pd
+
+    rows = plan.frame["__row__"] if "__row__" in plan.frame else np.arange(len(plan.frame))
+    columns = {
+        "row": np.asarray(rows, np.int64),
+        "identity": hexadecimal(plan.identity),
+        "side": plan.side.astype(str),
+        "fold": plan.fold,
+    }
+    if plan.spec.data.group:
+        groups: Any = plan.frame[plan.spec.data.group]
+        columns["group"] = hexadecimal(text_hashes(groups))
+    return pd.DataFrame(columns)
+
+
+def facts_of(plan: Plan) -> dict[str, Any]:
+    """Return what `split.json` holds."""
+    folds = [int((plan.fold == f).sum()) for f in range(plan.folds)]
+    distinct = len(np.unique(plan.identity))
+    plan.scheme |= {"folds": plan.folds, "train_only": list(plan.strata.train_only)}
+    plan.scheme["merged"] = dict(plan.strata.merged)
+    return {
+        "scheme": plan.scheme,
+        "frozen": plan.frozen,
+        "rows": len(plan.frame),
+        "identities": distinct,
+        "counts": counts_of(plan),
+        "folds": folds,
+        "merged": plan.scheme["merged"],
+        "train_only": plan.scheme["train_only"],
+        "reasons": plan.reasons,
+        "warnings": plan.warnings + _identity_warnings(plan, distinct) + _repeats(plan),
+    }
+
+
+def _identity_warnings(plan: Plan, distinct: int) -> list[str]:
+    again = len(plan.frame) - distinct
+    if plan.spec.data.id:
+        names = ", ".join(map(shown, plan.spec.data.id))
+        return (
+            [f"the id ({names}) is not unique: {again:,} rows repeat one; they stay together"]
+            if again
+            else []
+        )
+    found = ["no id is declared: a row is known by its features, so a corrected row is a new row"]
+    if again:
+        found.append(f"{again:,} rows equal an earlier one in all features; equals stay together")
+    return found
+
+
+def _repeats(plan: Plan) -> list[str]:
+    """Warn of text columns whose values repeat on several sides as a group's name would."""
+    import pandas as pd
+
+    data, found = plan.spec.data, []
+    if data.group or plan.spec.split.by == "time":
+        return []
+    known = {data.target, data.weight, data.time, *data.id, *RESERVED}
+    for name in plan.frame.columns:
+        cells: Any = plan.frame[name]
+        if name in known or not pd.api.types.is_string_dtype(cells.dtype):
+            continue
+        distinct, present = int(cells.nunique()), int(cells.notna().sum())
+        if not 0.1 * present <= distinct <= 0.95 * present or distinct < 20:
+            continue
+        per_value: Any = pd.Series(plan.side, index=cells.index).groupby(cells).nunique()
+        shared = int((per_value > 1).sum())
+        if shared > 0.05 * distinct:
+            found.append(
+                f"{shared:,} values of {shown(name)} stand on several sides; if they name something "
+                f"that rows share (a customer, a device), declare it as data.group"
+            )
+    return found

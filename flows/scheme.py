@@ -1,0 +1,90 @@
+"""What the sides of rows rest on, recorded so that a later run can keep or find them again.
+
+- The scheme names the identity's algorithm and columns, the shares, the seed and the salts.
+- An earlier scheme is kept as long as the settings that it rests on and its columns are the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expectations.failure import Example, Failure, describe, shown
+from flows.errors import DataRefused
+from flows.header import RESERVED
+from flows.identity import ALGORITHM, identities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from flows.spec import Spec
+
+
+def scheme_of(
+    spec: Spec,
+    frame: pd.DataFrame,
+    schema: Mapping[str, Any] | None,
+    previous: Mapping[str, Any] | None,
+) -> tuple[dict[str, Any], list[str], bool]:
+    """Return the scheme of this run: the previous one where nothing that it rests on changed."""
+    settings = {
+        "version": 1,
+        "algorithm": ALGORITHM,
+        "by": spec.split.by,
+        "id": list(spec.data.id),
+        "group": spec.data.group,
+        "time": spec.data.time if spec.split.by == "time" else None,
+        "test": spec.split.test,
+        "validation": spec.split.validation,
+        "seed": spec.split.seed,
+    }
+    columns = [] if spec.data.id else _features(spec, frame, schema)
+    fresh = {**settings, "columns": columns, "salt": None, "fold_salt": None}
+    if not previous:
+        return fresh, [], False
+    changed = [key for key, value in settings.items() if previous.get(key) != value]
+    gone = [name for name in previous.get("columns", []) if name not in frame]
+    if changed or gone:
+        why = [f"{key} was {previous.get(key)!r} and is {settings[key]!r}" for key in changed]
+        why += [f"column {shown(name)} is gone" for name in gone]
+        return fresh, [f"the earlier split could not be kept: {'; '.join(why)}"], False
+    return {**fresh, **previous}, ["the sides of the earlier run are kept"], True
+
+
+def _features(spec: Spec, frame: pd.DataFrame, schema: Mapping[str, Any] | None) -> list[str]:
+    """Return the columns that a row is known by where no id is declared."""
+    if schema:
+        kinds = {column["name"]: column["kind"] for column in schema["columns"]}
+        found = [n for n, kind in kinds.items() if kind not in ("text", "ignored") and n in frame]
+        return found or [n for n in kinds if n in frame]
+    data = spec.data
+    others = {data.target, data.weight, data.group, data.time, *data.drop, *RESERVED}
+    return [name for name in frame.columns if name not in others]
+
+
+def row_identity(spec: Spec, frame: pd.DataFrame, scheme: Mapping[str, Any]) -> NDArray[np.uint64]:
+    """Return each row's identity: of its declared id, else of the recorded columns."""
+    if spec.data.id:
+        present(frame, spec.data.id, "data.id")
+        return identities(frame, spec.data.id, as_text=True)
+    return identities(frame, scheme["columns"], as_text=False)
+
+
+def present(frame: pd.DataFrame, names: tuple[str, ...], key: str) -> None:
+    """Refuse rows without a value in the columns that the settings key `key` names."""
+    for name in names:
+        cells: Any = frame[name]
+        missing = np.flatnonzero(cells.isna() | (cells == "").fillna(value=False))
+        if len(missing):
+            records: Any = frame["__record__"] if "__record__" in frame else frame.index + 1
+            failure = Failure(
+                rule=f"{name}.present", column=name, count=len(missing), total=len(frame),
+                message=f"every row needs its {key}, these have none in {shown(name)}",
+                examples=tuple(Example(row=int(records[i]), value="<missing>") for i in missing[:5]),
+                advice=f"fill the column, or leave it out of {key}",
+            )  # fmt: skip
+            raise DataRefused(describe([failure]), [failure])

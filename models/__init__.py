@@ -1,0 +1,1 @@
+"""Everything fitted or served; the only folder that knows torch and Lightning."""

@@ -1,0 +1,118 @@
+"""The course of every member: curves, its best weights, and why it ended.
+
+- Best weights are kept per member, copied by mask at the end of an epoch.
+- A member stops when its validation score has not improved for `patience` epochs.
+- A member whose loss is not finite is failed: it is dropped and counted, never used.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.population import Population
+
+
+@dataclass(kw_only=True)
+class MemberRecord:
+    """What happened to one member.
+
+    Attributes:
+        index: its place in the fitted population, -1 when it is not there.
+        setting: its row s of the validation predictions, -1 when it is not there.
+        fold: the fold it was judged on.
+        seed: its seed.
+        settings: learning rate and so on.
+        train: training loss per epoch.
+        validation: validation loss per epoch (nats, or squared standardised error).
+        best_epoch: epoch (from 0) of its kept weights, -1 before the first.
+        best: validation loss there.
+        stopped: "patience" | "epochs" | "failed" | None while it runs.
+        failed: why it failed, else None.
+    """
+
+    index: int = -1
+    setting: int = -1
+    fold: int
+    seed: int
+    settings: dict[str, Any]
+    train: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    best_epoch: int = -1
+    best: float = math.inf
+    stopped: str | None = None
+    failed: str | None = None
+
+
+class Courses:
+    """Records of all members and the best weights of each."""
+
+    def __init__(self, population: Population, *, patience: int, tolerance: float = 0.0) -> None:
+        """Start a record per member; `alive` maps the population's places to records."""
+        self.patience, self.tolerance = patience, tolerance
+        self.records = [
+            MemberRecord(fold=m.fold, seed=m.seed, settings=asdict(m)) for m in population.members
+        ]
+        self.alive = list(range(len(self.records)))
+        self.best_weights = {k: v.detach().clone() for k, v in population.state_dict().items()}
+
+    @property
+    def best(self) -> float:
+        """The best validation loss so far of any member."""
+        return min((r.best for r in self.records if r.failed is None), default=math.inf)
+
+    def close_epoch(
+        self, population: Population, *, epoch: int, train: list[float], validation: list[float]
+    ) -> list[int]:
+        """Note one epoch's losses of the living members; return the places that go on."""
+        better, onward = [], []
+        for place, record in enumerate(self.records[i] for i in self.alive):
+            record.train.append(train[place])
+            record.validation.append(validation[place])
+            if not (math.isfinite(train[place]) and math.isfinite(validation[place])):
+                record.stopped = "failed"
+                record.failed = f"its loss was not finite in epoch {epoch + 1}"
+                continue
+            if validation[place] < record.best:
+                record.best, record.best_epoch = validation[place], epoch
+                better.append(place)
+            if epoch - record.best_epoch >= self.patience:
+                record.stopped = "patience"
+            else:
+                onward.append(place)
+        self._snapshot(population, better)
+        self.alive = [self.alive[place] for place in onward]
+        return onward
+
+    def _snapshot(self, population: Population, places: list[int]) -> None:
+        if not places:
+            return
+        into = torch.tensor([self.alive[place] for place in places])
+        for name, parameter in population.named_parameters():
+            kept = self.best_weights[name]
+            kept[into.to(kept.device)] = parameter.detach()[places]
+
+    def close(self) -> None:
+        """Mark the members that ran to the end."""
+        for i in self.alive:
+            self.records[i].stopped = "epochs"
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return the JSON part and the tensors of a checkpoint."""
+        return (
+            {"alive": self.alive, "records": [asdict(r) for r in self.records]},
+            self.best_weights,
+        )
+
+    def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        self.alive = list(state["alive"])
+        self.records = [MemberRecord(**r) for r in state["records"]]
+        for name, tensor in tensors.items():
+            self.best_weights[name].copy_(tensor)
