@@ -9,10 +9,19 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 LARGEST_SEED = 2**63 - 1
 
@@ -24,7 +33,14 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _nfc(value: str) -> str:
+    """A column's name in the form in which tables are read: NFC."""
+    return unicodedata.normalize("NFC", value)
+
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Name = Annotated[str, AfterValidator(_nfc)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_tuple)]
 Kind = Literal["number", "integer", "boolean", "category", "date", "text", "ignored"]
 Task = Literal["binary", "multiclass", "regression"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -71,17 +87,17 @@ class DataSpec(Section):
     source: str | Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
     """A CSV, TSV or Parquet file (gzip too), a glob, a folder of parts, a list of these,
     "sklearn:breast_cancer", or "file.py:function" returning a DataFrame."""
-    target: Annotated[str, Field(min_length=1)]
+    target: Annotated[Name, Field(min_length=1)]
     """The column to be predicted."""
-    id: Texts = ()
+    id: Names = ()
     """The column or columns that identify a row; never features."""
-    group: str | None = None
+    group: Name | None = None
     """Rows of one group (a customer, a patient) never stand on two sides of the split."""
-    time: str | None = None
+    time: Name | None = None
     """When the row came to be; needed by `split.by = "time"`; never a feature."""
-    weight: str | None = None
+    weight: Name | None = None
     """How much a row counts, above 0, in the loss and in every metric; never a feature."""
-    drop: Texts = ()
+    drop: Names = ()
     """Columns that are not used."""
     contract: str | None = None
     """The contract file; left out: `<settings>.contract.toml` beside the settings, proposed
@@ -100,11 +116,11 @@ class DataSpec(Section):
     """The quoting character; "" for none."""
     header: bool = True
     """Whether the first record holds the column names."""
-    names: Texts | None = None
+    names: Names | None = None
     """The column names of a file without a header."""
     missing: Texts = ("",)
     """Cell texts that mean missing, compared after blanks around them are stripped."""
-    columns: dict[str, ColumnSpec] = {}
+    columns: dict[Name, ColumnSpec] = {}
     """Read options of single columns."""
     outside: bool = False
     """Allow symbolic links and ".." that lead out of the settings' folder."""
@@ -283,7 +299,8 @@ class Spec(Section):
     @classmethod
     def _registry_name(cls, value: str) -> str:
         if re.search(r"[/:\\\x00-\x1f]", value) or value != value.strip() or value.startswith("."):
-            msg = f"must not hold / : \\ or control characters, nor blanks at its ends or a leading dot, found {value!r}"
+            rule = "must not hold / : \\ or control characters, nor begin with a dot or end with a blank"
+            msg = f"{rule}, found {value!r}"
             raise ValueError(msg)
         return value
 

@@ -15,7 +15,6 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 OURS = ("flows", "models", "expectations")
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +216,11 @@ def _damage(folder: Path) -> str | None:
 @functools.cache
 def code_digest(module: str) -> str:
     """Return the digest of a module's source and of all it imports of this repository."""
+    return digest_of(sources_of(module))
+
+
+def sources_of(module: str) -> dict[str, str]:
+    """Return the digest of each source that a module rests on, wherever it is imported."""
     sources: dict[str, str] = {}
     waiting = [module]
     while waiting:
@@ -225,14 +230,16 @@ def code_digest(module: str) -> str:
             continue
         text = path.read_bytes()
         sources[name] = hashlib.sha256(text).hexdigest()
-        sources |= {p.name: file_digest(p) for p in path.parent.glob(f"{path.stem}.*.j2")}
         waiting += _imports(text.decode("utf-8"))
-    return digest_of(sources)
+    return sources
 
 
 def _source(module: str) -> Path | None:
-    spec = importlib.util.find_spec(module) if module.partition(".")[0] in OURS else None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    """Where a module of this repository lies; found by name, as asking Python would import it."""
+    if module.partition(".")[0] not in OURS:
+        return None
+    path = ROOT.joinpath(*module.split("."))
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
 def _imports(text: str) -> set[str]:
@@ -243,14 +250,7 @@ def _imports(text: str) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in found if name.partition(".")[0] in OURS and _exists(name)}
-
-
-def _exists(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
+    return {name for name in found if _source(name)}
 
 
 @functools.cache

@@ -1,0 +1,53 @@
+"""`penstock init`: settings and a proposed contract from the data, and what was decided."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flows.errors import SettingsError
+from flows.home import open_home
+from flows.maker import Maker
+from flows.progress import Progress
+from flows.settings import load_spec
+
+
+def begin(
+    source: str,
+    *,
+    target: str,
+    test: str | None = None,
+    names: str | None = None,
+    name: str | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write `<stem>.toml` and `<stem>.contract.toml` in the working directory.
+
+    Raises:
+        SettingsError: the files exist, or the target is no column of the data.
+        DataRefused: the data cannot be read.
+
+    """
+    from flows.propose import propose
+
+    folder = Path.cwd()
+    columns = [part.strip() for part in names.split(",")] if names else None
+    proposal = propose(source, target, test=test, names=columns, name=name, folder=folder)
+    stem = proposal.stem
+    settings, contract = folder / f"{stem}.toml", folder / f"{stem}.contract.toml"
+    taken = [path.name for path in (settings, contract) if path.exists()]
+    if taken and not force:
+        msg = f"init writes {settings.name} and {contract.name}, but {', '.join(taken)} exists; --force overwrites"
+        raise SettingsError(msg)
+    settings.write_text(proposal.settings_text, encoding="utf-8")
+    contract.unlink(missing_ok=True)
+    spec = load_spec(settings)
+    maker = Maker(spec, open_home(folder), Progress(quiet=True))
+    for stage in ("load", "analyze", "contract"):
+        maker.make(stage)
+    return {
+        "settings": settings.name,
+        "contract": contract.name,
+        "decisions": proposal.decisions,
+        "warnings": proposal.warnings,
+    }

@@ -1,0 +1,102 @@
+"""Running the flow from the command line: server, imports, flow, and what it left.
+
+- The Prefect server comes up while this process imports what the stages that have to run need.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import PenstockError
+from flows.home import open_home
+from flows.plan import planned
+from flows.prefect_server import PrefectServer
+from flows.stages import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from flows.spec import Spec
+
+HEAVY = {
+    "validate": ("expectations.check",),
+    "train": ("models.fit",),
+    "assess": ("sklearn.ensemble",),
+}
+"""Modules worth importing while the server starts, by the stage that needs them."""
+
+
+def launch(
+    spec: Spec, overrides: Sequence[str], *, quiet: bool
+) -> tuple[dict[str, Any], BaseException | None]:
+    """Run the flow; return the run's summary, and the error that ended it where one did.
+
+    Raises:
+        PenstockError: the run could not begin.
+
+    """
+    home = open_home(spec.folder)
+    known = {path.name for path in home.runs.glob("*")}
+    with PrefectServer(home) as server:
+        _import_ahead(spec, home)
+        server.wait()
+        error = _flow(spec, overrides, url=server.url, quiet=quiet)
+    return _summary_of(home.runs, known, spec, error), error
+
+
+def _import_ahead(spec: Spec, home: Any) -> None:
+    for name in ("pandas", "pyarrow.parquet", "mlflow.tracking", "flows.pipeline"):
+        importlib.import_module(name)
+    for step in planned(spec, home):
+        if not step.reused:
+            for name in HEAVY.get(step.name, ()):
+                importlib.import_module(name)
+
+
+def _flow(spec: Spec, overrides: Sequence[str], *, url: str, quiet: bool) -> BaseException | None:
+    """Call the flow against the API at `url`; return the error that ended it."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    from flows.pipeline import pipeline
+
+    # The heartbeat thread sleeps in steps of a second and is joined at the end: a second per run.
+    settings = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with temporary_settings(settings):
+        try:
+            state = pipeline(str(spec.path), list(overrides), quiet=quiet, return_state=True)
+        finally:
+            _deliver_events()
+    if state.is_completed():
+        return None
+    result = state.result(raise_on_failure=False)
+    return result if isinstance(result, BaseException) else PenstockError(str(state.message))
+
+
+def _deliver_events() -> None:
+    """Let Prefect's own record of the run reach the server before the server ends."""
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.drain_all(timeout=5)
+
+
+def _summary_of(
+    runs: Path, known: set[str], spec: Spec, error: BaseException | None
+) -> dict[str, Any]:
+    """The summary that the flow just left; an error before the run began is raised."""
+    new = sorted(
+        (p for p in runs.glob("*/summary.json") if p.parent.name not in known), reverse=True
+    )
+    for path in new:
+        summary = read_json(path)
+        if summary["name"] == spec.name:
+            return {**summary, "folder": str(path.parent)}
+    if error is not None:
+        raise error
+    msg = f"the run of {spec.name!r} left no summary in {runs}"
+    raise PenstockError(msg)

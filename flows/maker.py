@@ -1,0 +1,141 @@
+"""Makes stages or reuses them, in order; what `run`, `check` and `init` share.
+
+- Knows nothing of Prefect or MLflow: artifacts on disk, progress on the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import PenstockError, TrainingFailed
+from flows.frozen import FrozenSplit
+from flows.stage import Artifact, Parts, Store, code_digest, digest_of, installed_versions
+from flows.stages import STAGES, Stage, read_json, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from flows.home import Home
+    from flows.progress import Progress
+    from flows.spec import Spec
+
+
+class Maker:
+    """Makes the stages of one spec in one home."""
+
+    def __init__(self, spec: Spec, home: Home, progress: Progress) -> None:
+        """Make nothing yet."""
+        self.spec, self.home, self.progress = spec, home, progress
+        self.store = Store(home.cache, progress.warn)
+        self.made: dict[str, Artifact] = {}
+        self.parts: dict[str, Parts] = {}
+        self.before_work: Callable[[str], None] = lambda _: None
+        """Called with a stage's name when it has to be made and is not reused."""
+
+    def make(self, name: str) -> Artifact:
+        """Make or reuse one stage; the stages that it needs must have been made.
+
+        Raises:
+            PenstockError: the stage says what must hold and does not.
+
+        """
+        stage = next(s for s in STAGES if s.name == name)
+        self.progress.begin(name)
+        artifact = self._make(stage)
+        if name == "contract" and self._write_proposal(artifact):
+            artifact = self._make(stage)  # read back, as every later run will
+        elif name == "split":
+            split = read_json(artifact.path / "split.json")
+            FrozenSplit(self.home.root, self.spec).record(self.made["validate"].digest, split)
+        for warning in (*artifact.facts.get("notes", ()), *artifact.facts.get("warnings", ())):
+            if isinstance(warning, str):
+                self.progress.warn(warning)
+        text = artifact.facts.get("say", "")
+        self.progress.done(name, artifact.seconds, reused=artifact.reused, text=text)
+        return artifact
+
+    def _make(self, stage: Stage) -> Artifact:
+        earlier = earlier_split(stage, self.spec, self.home, self.made)
+        parts = self.parts[stage.name] = stage_parts(stage, self.spec, self.made, earlier)
+        folders = {name: self.made[name].path for name in stage.needs}
+        spec, say = self.spec, self.progress.step
+
+        def work(out: Path) -> Mapping[str, Any]:
+            self.before_work(stage.name)
+            if earlier is not None:
+                folders["earlier split"] = out.with_name(f"{out.name}-earlier.json")
+                write_json(folders["earlier split"], earlier)
+            try:
+                return stage.call(spec, folders, out, say)
+            except RuntimeError as error:
+                raise _translated(error) from error
+            finally:
+                if earlier is not None:
+                    folders["earlier split"].unlink(missing_ok=True)
+
+        artifact = self.made[stage.name] = self.store.make(stage.name, parts, work)
+        return artifact
+
+    def _write_proposal(self, contract: Artifact) -> bool:
+        """Put a proposed contract beside the settings; False where one is there already."""
+        place = self.spec.contract_path
+        if place.is_file():
+            return False
+        try:
+            shutil.copyfile(contract.path / "contract.toml", place)
+        except OSError as error:
+            text = f"the proposed contract could not be written to {place}: {error.strerror}"
+            self.progress.warn(text)
+            return False
+        self.progress.say(f"  proposed a contract: {place}")
+        return True
+
+    def remember(self) -> None:
+        """Keep what each stage was made from, so that `plan` can name the next change."""
+        path = plan_path(self.home, self.spec)
+        path.parent.mkdir(exist_ok=True)
+        known = read_json(path) if path.is_file() else {}
+        known |= {name: parts.record() for name, parts in self.parts.items()}
+        draft = path.with_suffix(f".{os.getpid()}.tmp")
+        draft.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
+        draft.replace(path)
+
+
+def plan_path(home: Home, spec: Spec) -> Path:
+    """Where the parts of a name's stages are remembered."""
+    return home.root / "plans" / f"{spec.name.encode('utf-8').hex()[:120]}.json"
+
+
+def earlier_split(
+    stage: Stage, spec: Spec, home: Home, made: Mapping[str, Artifact]
+) -> dict[str, Any] | None:
+    """The split that the split stage has to continue; None for every other stage."""
+    if stage.name != "split":
+        return None
+    return FrozenSplit(home.root, spec).before(made["validate"].digest)
+
+
+def stage_parts(
+    stage: Stage, spec: Spec, made: Mapping[str, Artifact], earlier: dict[str, Any] | None
+) -> Parts:
+    """What a stage's result depends on, given the artifacts that it needs."""
+    inputs = {name: made[name].digest for name in stage.needs} | dict(stage.reads(spec))
+    if earlier is not None:
+        inputs["earlier split"] = digest_of(earlier)
+    return Parts(
+        inputs=inputs,
+        settings=stage.part(spec),
+        code=code_digest(stage.module),
+        versions=digest_of(installed_versions()),
+    )
+
+
+def _translated(error: RuntimeError) -> RuntimeError:
+    """The models' own word for a fit without a usable member, as one of our errors."""
+    if type(error).__name__ == "TrainingFailed" and not isinstance(error, PenstockError):
+        return TrainingFailed(str(error))
+    return error

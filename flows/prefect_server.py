@@ -1,0 +1,98 @@
+"""A Prefect server of our own for the length of a run, where the environment names none.
+
+- Prefect would start one too, but only inside the first flow call; started first thing, it comes
+  up beside the imports and costs a run far less of its time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Self
+
+from flows.errors import PenstockError
+
+if TYPE_CHECKING:
+    from flows.home import Home
+
+START_SECONDS = 120.0
+
+
+class PrefectServer:
+    """A server on a free loopback port; a context manager that ends it."""
+
+    def __init__(self, home: Home) -> None:
+        """Start nothing yet."""
+        self.home = home
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = home.prefect_url or ""
+
+    def __enter__(self) -> Self:
+        """Start the server without waiting for it."""
+        if self.home.prefect_url:
+            return self
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/api"
+        log = (self.home.root / "prefect-server.log").open("wb")
+        command = [sys.executable, "-m", "uvicorn", "--factory", "--host", "127.0.0.1"]
+        command += ["--port", str(port), "--log-level", "error", "--timeout-graceful-shutdown", "2"]
+        ours = {
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+            "PREFECT__SERVER_FINAL": "1",
+        }
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+            [*command, "prefect.server.api.server:create_app"],
+            env={**os.environ, **ours},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        return self
+
+    def wait(self) -> None:
+        """Return when the server answers, and make it the process's Prefect API.
+
+        Raises:
+            PenstockError: it ended, or did not answer in time.
+
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self.process and self.process.poll() is not None:
+                msg = f"the Prefect server ended with code {self.process.returncode}; see "
+                raise PenstockError(msg + str(self.home.root / "prefect-server.log"))
+            if time.monotonic() > deadline:
+                msg = (
+                    f"the Prefect server at {self.url} did not answer within {START_SECONDS:.0f} s"
+                )
+                raise PenstockError(msg)
+            time.sleep(0.05)
+        os.environ["PREFECT_API_URL"] = self.url
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:  # noqa: S310
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def __exit__(self, *_: object) -> None:
+        """End the server that we started, and no other."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.environ.pop("PREFECT_API_URL", None)

@@ -1,0 +1,210 @@
+"""`penstock init`: settings proposed from the data, with what was decided and why.
+
+- Guessing happens here, once, in front of a person; a run never guesses.
+- The file is sniffed, read strictly with what was found, and profiled by the stage that every run
+  uses; roles, labels and rare classes are decided from the profile.
+- What needs judgement (an ambiguous date, a column that knows the target) is said, not decided.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expectations.failure import shown
+from flows import roles
+from flows.errors import SettingsError
+from flows.header import RESERVED
+from flows.load import load, read_source
+from flows.parts import find_parts
+from flows.settings_text import Draft
+from flows.sniff import Writing, sniff
+from flows.spec import DataSpec, Spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """What `init` writes and says."""
+
+    stem: str
+    """File name of the settings without `.toml`."""
+    settings_text: str
+    decisions: list[str] = field(default_factory=list)
+    """One sentence per decision, with its reason."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def propose(
+    source: str,
+    target: str,
+    *,
+    folder: Path,
+    test: str | None = None,
+    names: list[str] | None = None,
+    id: list[str] | None = None,  # noqa: A002 - the settings' own word
+    name: str | None = None,
+) -> Proposal:
+    """Return settings for `source` that can be run as they are.
+
+    Args:
+        source: a file, glob or folder (relative to `folder`), `sklearn:NAME` or `file.py:function`.
+        target: the column to predict: its name, or its position from 1.
+        folder: where the settings will lie.
+        test: a test file of its own; used when it has the target.
+        names: the columns of a file without a header.
+        id: columns that identify a row.
+        name: name of the experiment and the model; left out: from the file's name.
+
+    Raises:
+        DataRefused: the data cannot be read.
+        SettingsError: the target or an id is no column of the data.
+
+    """
+    entry = written_path(source, folder)
+    writing = _writing(entry, folder, names)
+    stem = stem_of(source)
+    draft = Draft(head={"name": _name(name or stem)})
+    columns = _columns(entry, folder, writing)
+    draft.data = {"source": entry, "target": _column(target, columns, writing, "--target")}
+    draft.data |= writing.options
+    if id:
+        draft.data["id"] = [_column(one, columns, writing, "--id") for one in id]
+        draft.why["data.id"] = "given to init"
+    draft.why |= {f"data.{key}": why for key, why in writing.why.items()}
+    said = [f"{key}: {why}" for key, why in writing.why.items()]
+    warnings = _names_given(names, writing)
+    if test is not None:
+        warnings += _given_test(test, draft, folder)
+    profile, table = _profile(draft, folder)
+    if labels := roles.one_spelling(draft, profile):
+        said += labels
+        profile, table = _profile(draft, folder)
+    said += roles.decide(draft, profile, table)
+    warnings += roles.warn(draft, profile, table)
+    draft.remarks = warnings
+    return Proposal(stem=stem, settings_text=draft.text(), decisions=said, warnings=warnings)
+
+
+def written_path(source: str, folder: Path) -> str:
+    """Return how the settings name a source: relative within their folder, else absolute."""
+    if source.startswith("sklearn:") or "://" in source:
+        return source
+    path, function = source, ""
+    if found := re.fullmatch(r"(.+\.py):([^\W\d]\w*)", source):
+        path, function = found[1], f":{found[2]}"
+    absolute = Path(path).expanduser()
+    absolute = absolute if absolute.is_absolute() else folder / absolute
+    fixed = absolute
+    while glob.has_magic(str(fixed)) and not fixed.exists():
+        fixed = fixed.parent
+    rest = absolute.relative_to(fixed)
+    real = fixed.resolve() / rest
+    home = folder.resolve()
+    return (
+        real.relative_to(home).as_posix() if real.is_relative_to(home) else str(real)
+    ) + function
+
+
+def stem_of(source: str) -> str:
+    """Return a file name for the settings of a source: `data/credit-*.csv` gives `credit`."""
+    if source.startswith("sklearn:"):
+        return source.removeprefix("sklearn:")
+    found = re.fullmatch(r"(.+\.py):([^\W\d]\w*)", source)
+    last = Path(found[1] if found else source).name
+    plain = re.sub(r"(\.(csv|tsv|txt|tab|data|parquet|pq|gz|py))+$", "", last, flags=re.IGNORECASE)
+    return re.sub(r"[*?\[\]]+", "", plain).strip("-_. ") or Path(source).resolve().parent.name
+
+
+def _name(text: str) -> str:
+    clean = re.sub(r"[/:\\\x00-\x1f]+", "-", text).strip().lstrip(".")[:100]
+    return clean or "model"
+
+
+def _writing(entry: str, folder: Path, names: list[str] | None) -> Writing:
+    parts = find_parts(entry, folder=folder)
+    if parts[0].kind != "text":
+        return Writing()
+    return sniff(parts[0], names=names)
+
+
+def _columns(entry: str, folder: Path, writing: Writing) -> list[str]:
+    """Return the column names as the load will give them."""
+    if writing.options.get("header") is False:
+        return list(writing.options["names"])
+    data = DataSpec(source=entry, target="-", **writing.options)
+    frame = read_source(entry, data, folder).frame
+    return [c for c in frame.columns if c not in RESERVED]
+
+
+def _column(wanted: str, columns: list[str], writing: Writing, option: str) -> str:
+    """Return the column named by name, or by position from 1."""
+    import difflib
+    import unicodedata
+
+    plain = unicodedata.normalize("NFC", wanted.strip())
+    if plain in columns:
+        return plain
+    if plain.isdecimal() and 1 <= int(plain) <= len(columns):
+        return columns[int(plain) - 1]
+    near = difflib.get_close_matches(plain, columns, n=1, cutoff=0.5)
+    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    listed = ", ".join(shown(c) for c in columns[:20]) + (", ..." if len(columns) > 20 else "")
+    bare = writing.options.get("header") is False
+    advice = f", or a position from 1 to {len(columns)}; --names names them" if bare else ""
+    headless = "the file has no header; its columns are" if bare else "the columns are"
+    msg = f"{option} must name a column, found {shown(wanted)}{hint} ({headless} {listed}{advice})"
+    raise SettingsError(msg)
+
+
+def _names_given(names: list[str] | None, writing: Writing) -> list[str]:
+    if names is None or not writing.width:
+        return []
+    if len(names) != writing.width:
+        msg = f"--names must give {writing.width} names, one per column, found {len(names)}"
+        raise SettingsError(msg)
+    return []
+
+
+def _given_test(test: str, draft: Draft, folder: Path) -> list[str]:
+    """Use the test file where it has the target; else say what it is good for."""
+    entry = written_path(test, folder)
+    options = {k: v for k, v in draft.data.items() if k not in ("source", "target", "id")}
+    target = draft.data["target"]
+    parts = find_parts(entry, folder=folder, key="--test")
+    if parts[0].kind == "text":
+        writing = sniff(parts[0], names=options.get("names"))
+        lacks = target not in (writing.header or options.get("names", []))
+        if not lacks and options.get("names") and writing.width != len(options["names"]):
+            lacks = True
+    else:
+        data = DataSpec(source=entry, target=target, **options)
+        lacks = target not in read_source(entry, data, folder, key="--test").frame
+    if lacks:
+        named = shown(Path(test).name)
+        said = f"{named} has no column {shown(target)}, so it cannot judge the model"
+        return [f"{said}; score it when there is one: penstock score"]
+    draft.split |= {"by": "given", "test_source": entry}
+    draft.why["split.by"] = "the test file was given"
+    return []
+
+
+def _profile(draft: Draft, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Read and profile the data as a run would, in a folder that is thrown away."""
+    from flows.analyze import analyze
+    from flows.tables import read_parquet
+
+    spec = Spec.model_validate({**draft.values(), "path": folder / "proposed.toml"})
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place)
+        load(spec, out)
+        analyze(spec, out / "table.parquet", out)
+        profile = json.loads((out / "profile.json").read_text(encoding="utf-8"))
+        return profile, read_parquet(out / "table.parquet")

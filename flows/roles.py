@@ -1,0 +1,269 @@
+"""What `init` decides from a profile: task, id, dropped columns, missing tokens, labels, rare classes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expectations.failure import shown
+from flows.spec import SplitSpec
+from flows.split import fold_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+
+    from flows.settings_text import Draft
+
+ID_NAME = re.compile(
+    r"(^|[\W_])(id|ids|key|uuid|guid|index|idx|rownum|row|nr|no)$|(?<=[a-z])(Id|ID)$|(번호|아이디|코드|일련번호)$",
+    re.IGNORECASE,
+)
+CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
+DEFAULT_FRACTION = 0.01
+SAMPLE = 5_000  # rows in which a target made of other columns is looked for
+
+
+def decide(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
+    """Add to the draft what follows from the profile; return the decisions in words."""
+    return [
+        *_task(draft, profile),
+        *_kinds(profile),
+        *_marks(draft, profile),
+        *_missing(draft, profile),
+        *_id(draft, profile),
+        *_drop(draft, profile),
+        *_dates(draft, profile),
+        *_rare(draft, table),
+        *_fraction(draft, profile),
+    ]
+
+
+def warn(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
+    """Return what a person should look at."""
+    found: list[str] = []
+    if not draft.data.get("id"):
+        found.append(
+            "no column identifies a row, so a row is known by its features: a corrected row will "
+            "count as a new one; give data.id where there is one"
+        )
+    settled = {*draft.data.get("drop", ()), *draft.data.get("id", ())}
+    handled = {"no_id", "near_labels", "identifier", "rare_class"}
+    found += [
+        alarm["message"]
+        for alarm in profile.get("alarms", ())
+        if alarm["kind"] not in handled and alarm.get("column") not in settled
+    ]
+    return found + _made_of(draft, profile, table)
+
+
+def _task(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
+    task = profile["task"]
+    if task.get("task") is None:
+        return [f"task: left open: {task.get('reason', '')}"]
+    draft.head["task"] = task["task"]
+    draft.why["task"] = task["reason"]
+    return [f"task: {task['task']}: {task['reason']}"]
+
+
+def _features(profile: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    return (c for c in profile["columns"] if c["role"] == "feature")
+
+
+def _kinds(profile: Mapping[str, Any]) -> list[str]:
+    """Say how many columns are of which kind, and name those that are no features."""
+    names: dict[str, list[str]] = {}
+    for column in _features(profile):
+        names.setdefault(column["kind"], []).append(shown(column["name"], 30))
+    plural = {"category": "categories", "boolean": "booleans", "text": "texts (no features)"}
+    plural["ignored"] = "ignored (constant or empty)"
+    said = [
+        f"{len(found)} {plural.get(kind, kind + 's')}: {', '.join(found[:6])}"
+        + (", ..." if len(found) > 6 else "")
+        for kind, found in names.items()
+    ]
+    return [f"kinds: {'; '.join(said)}"] if said else []
+
+
+def _marks(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
+    """Declare the decimal and thousands marks for the whole table where all numbers share them."""
+    numbers = [c for c in profile["columns"] if c["kind"] in ("number", "integer")]
+    said: list[str] = []
+    for key, default in (("decimal", "."), ("thousands", None)):
+        marked = {c.get(key) for c in numbers if c.get(key) not in (None, default)}
+        plain = [c for c in numbers if c["kind"] == "number" and c.get(key) in (None, default)]
+        if len(marked) == 1 and (key == "thousands" or not plain):
+            mark = marked.pop()
+            if key == "thousands" and mark == draft.data.get("decimal", "."):
+                continue
+            draft.data[key] = mark
+            column = next(c for c in numbers if c.get(key) == mark)
+            draft.why[f"data.{key}"] = next(
+                iter(column.get("hints") or ()), f"seen in {column['name']}"
+            )
+            said.append(f"{key}: {mark!r}, seen in {shown(column['name'])}")
+    if draft.data.get("decimal") == draft.data.get("thousands", ""):
+        draft.data.pop("thousands")
+    return said
+
+
+def _missing(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
+    """Declare tokens that mean missing wherever they were seen."""
+    tokens: dict[str, list[str]] = {}
+    for column in profile["columns"]:
+        for token in column.get("missing_tokens") or ():
+            tokens.setdefault(token, []).append(column["name"])
+    kept = {
+        level
+        for column in profile["columns"]
+        for level, _ in column.get("levels") or ()
+        if level not in (column.get("missing_tokens") or ())
+    }
+    everywhere = [token for token in tokens if token not in kept]
+    said = [
+        f"missing: {shown(token)} in {', '.join(shown(n) for n in names[:5])}"
+        for token, names in tokens.items()
+    ]
+    if everywhere:
+        draft.data["missing"] = list(dict.fromkeys(["", *everywhere]))
+        draft.why["data.missing"] = "cell texts that stand for nothing"
+    for token, names in tokens.items():
+        for name in names if token in kept else ():
+            draft.columns.setdefault(name, {}).setdefault("missing", []).append(token)
+    return said
+
+
+def _id(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
+    """Propose an id: a column without gaps or repeats whose name or place says that it is one."""
+    if draft.data.get("id"):
+        return [f"id: {', '.join(map(shown, draft.data['id']))}, as given"]
+    for column in _features(profile):
+        name = column["name"]
+        alone = column["missing"] == 0 and column["distinct"] == profile["rows"]
+        counts = "row_number" in (column.get("flags") or ()) and column["position"] == 0
+        named = bool(ID_NAME.search(name) or CAMEL_ID.search(name))
+        whole = column["seen"] in ("integer", "text", "category") or counts
+        if alone and whole and (named or counts):
+            why = "no two rows share it" + (
+                ", and its name says so" if named else ", it counts rows"
+            )
+            draft.data["id"] = [name]
+            draft.why["data.id"] = why
+            return [f"id: {shown(name)}: {why}"]
+    return []
+
+
+def _drop(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
+    """Drop row numbers, and copies of the target: they cannot be known when it matters."""
+    dropped, said = [], []
+    ids = draft.data.get("id", ())
+    for column in _features(profile):
+        flags, name = column.get("flags") or (), column["name"]
+        if name in ids or column["kind"] == "ignored":
+            continue
+        why = "it numbers the rows" if "row_number" in flags else ""
+        why = "it is a copy of the target" if "target_copy" in flags else why
+        if why:
+            dropped.append(name)
+            said.append(f"drop: {shown(name)}: {why}")
+    if dropped:
+        draft.data["drop"] = dropped
+        draft.why["data.drop"] = "; ".join(text.removeprefix("drop: ") for text in said)
+    return said
+
+
+def _dates(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
+    """Leave ambiguous dates out, with the formats to choose from."""
+    said = []
+    for column in _features(profile):
+        if "ambiguous_date" not in (column.get("flags") or ()):
+            continue
+        name, formats = column["name"], column.get("formats") or []
+        draft.columns.setdefault(name, {})["kind"] = "ignored"
+        choices = "\n".join(f'  format = "{form}"' for form in formats)
+        why = "its dates can be read in several ways"
+        draft.why[f"columns.{name}"] = f"{why}; replace the line below by one of\n{choices}"
+        said.append(f"{shown(name)}: ignored: {why}: {', '.join(formats)}")
+    return said
+
+
+def one_spelling(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
+    """Make one label of two that are one label written twice."""
+    near = (profile.get("target") or {}).get("near_labels") or []
+    if not near:
+        return []
+    target = draft.data["target"]
+    replace = dict(near)
+    draft.columns.setdefault(target, {})["replace"] = replace
+    draft.why[f"columns.{target}"] = "one label written in two ways"
+    pairs = ", ".join(f"{shown(odd)} -> {shown(usual)}" for odd, usual in near[:5])
+    return [f"labels: one label written in two ways is replaced: {pairs}"]
+
+
+def _rare(draft: Draft, table: pd.DataFrame) -> list[str]:
+    """Keep classes that are too small to be judged on the train side, and say so."""
+    if draft.head.get("task") not in ("binary", "multiclass"):
+        return []
+    target = draft.data["target"]
+    given = draft.split.get("by") == "given"
+    rows: Any = table[~table["__given__"]]
+    folds = fold_count(SplitSpec(), len(rows))
+    needed = (folds or 2) + (0 if given else 1)
+    replaced = draft.columns.get(target, {}).get("replace", {})
+    labels = rows[target].astype(object).where(rows[target].notna()).replace(replaced)
+    counts = labels[~labels.isin(draft.data.get("missing", [""]))].value_counts()
+    features = [c for c in table.columns if not c.startswith("__") and c != target]
+    features = draft.data.get("id") or features
+    small = [
+        label
+        for label, count in counts.items()
+        if count < 10 * needed and len(rows[labels == label].drop_duplicates(features)) < needed
+    ]
+    if not small or len(counts) - len(small) < 2:
+        return []
+    names = ", ".join(shown(label) for label in small[:5])
+    why = f"{names} has fewer than {needed} different rows: trained on, never judged"
+    draft.split["rare"] = "train_only"
+    draft.why["split.rare"] = why
+    return [f"rare: train_only: {why}"]
+
+
+def _fraction(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
+    """Allow for the bad rows that are there already, and say how many they are."""
+    target, rows = profile.get("target") or {}, max(profile["rows"], 1)
+    bad = int(target.get("missing") or 0) + int(target.get("untypable") or 0)
+    bad += max((int(c.get("untypable") or 0) for c in _features(profile)), default=0)
+    if bad <= DEFAULT_FRACTION * rows or bad > rows / 2:
+        return []
+    allowed = float(np.ceil(bad / rows * 120) / 100)
+    why = f"{bad:,} of {rows:,} rows have no usable target or a cell that does not fit its column"
+    draft.data["max_fraction"] = min(allowed, 0.5)
+    draft.why["data.max_fraction"] = why
+    return [f"max_fraction: {draft.data['max_fraction']}: {why}"]
+
+
+def _made_of(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
+    """Warn where a numeric target is an exact sum of other columns, as a total is of its parts."""
+    import pandas as pd
+
+    if draft.head.get("task") != "regression":
+        return []
+    out = {*draft.data.get("drop", ()), *draft.data.get("id", ())}
+    names = [c["name"] for c in _features(profile) if c["kind"] in ("number", "integer")]
+    names = [n for n in names if n not in out]
+    few = table.iloc[np.linspace(0, len(table) - 1, min(SAMPLE, len(table))).astype(int)]
+    cells = few[[*names, draft.data["target"]]].apply(pd.to_numeric, errors="coerce").dropna()
+    if not names or len(cells) < 2 * len(names) + 20:
+        return []
+    values = cells.to_numpy(np.float64)
+    values = (values - values.mean(0)) / np.maximum(values.std(0), 1e-300)
+    weights, *_ = np.linalg.lstsq(values[:, :-1], values[:, -1], rcond=1e-10)
+    if np.abs(values[:, -1] - values[:, :-1] @ weights).max() > 1e-6:
+        return []
+    used = [n for n, w in zip(names, weights, strict=True) if abs(w) > 1e-6]
+    parts = ", ".join(map(shown, used[:8]))
+    said = f"{shown(draft.data['target'])} is an exact sum of {parts}"
+    return [f"{said}: if these are only known together with it, add them to data.drop"]

@@ -1,0 +1,254 @@
+"""One run: its stages made or reused, its verdict, what it publishes and what it leaves behind.
+
+- Whatever ends a run, `summary.json`, the report and the MLflow run say how and why.
+- The flow in `pipeline.py` says in which order; here is what each step does.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from flows.errors import DataRefused, PenstockError, SettingsError
+from flows.home import one_run_at_a_time, open_home, retire
+from flows.maker import Maker
+from flows.stage import code_digest, digest_of, installed_versions
+from flows.stages import read_json, settings_digest, write_json
+from flows.summary import parts_of_report, summarize
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from expectations.gate import Verdict
+    from flows.progress import Progress
+    from flows.publish import Published
+    from flows.spec import Spec
+    from flows.stage import Artifact
+
+
+class Run:
+    """The state of one run; a context manager that records how it ended."""
+
+    def __init__(self, spec: Spec, progress: Progress) -> None:
+        """Open the home; nothing is written for this run before it is entered."""
+        self.spec, self.progress = spec, progress
+        self.home = open_home(spec.folder)
+        self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self.folder = self.home.runs / self.id
+        self.maker = Maker(spec, self.home, progress)
+        self.maker.before_work = self._prepare
+        self.made = self.maker.made
+        self.verdict: Verdict | None = None
+        self.published: Published | None = None
+        self.outcome = "failed"
+        self.started = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self._examiner: Any = None
+
+    def __enter__(self) -> Self:
+        """Take the lock of the name and open the MLflow run."""
+        from flows.track import Tracker
+
+        self._lock = one_run_at_a_time(self.home, self.spec.name)
+        self._lock.__enter__()
+        self.folder.mkdir(parents=True)
+        self.tracker = Tracker(self.home, self.spec.name, self.id)
+        self.tracker.start({"penstock.run": self.id, "penstock.name": self.spec.name})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Leave summary, report and a finished MLflow run, however the run ended."""
+        try:
+            if error is not None:
+                self.outcome = "refused" if isinstance(error, DataRefused) else "failed"
+            self._leave(error)
+        finally:
+            if self._examiner is not None:
+                self._examiner.close()
+            self.tracker.close()
+            self._lock.__exit__(None, None, None)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return round(time.monotonic() - self._clock, 3)
+
+    # ------------------------------------------------------------------ stages
+
+    def make(self, name: str) -> Artifact:
+        """Make or reuse one stage."""
+        artifact = self.maker.make(name)
+        if name == "validate":
+            self._keep_quarantine(artifact)
+        elif name == "train":
+            self._track_members(artifact)
+        return artifact
+
+    def _prepare(self, stage: str) -> None:
+        """Let the fresh process that will question the model warm up while networks train."""
+        if stage == "train":
+            _ = self.examiner
+
+    def _keep_quarantine(self, validated: Artifact) -> None:
+        if validated.facts.get("quarantined"):
+            place = self.home.quarantine / self.spec.name / f"{self.id}.parquet"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(validated.path / "quarantined.parquet", place)
+
+    def _track_members(self, trained: Artifact) -> None:
+        curves = read_json(trained.path / "curves.json")
+        fitted = read_json(trained.path / "fitted.json")
+        settings = fitted.get("settings", {})
+        for member in curves["members"]:
+            self.tracker.member(
+                name=f"fold {member['fold']} seed {member['seed']}",
+                parameters={**settings, "fold": member["fold"], "member_seed": member["seed"]},
+                curves={"train_loss": member["train"], "validation_loss": member["validation"]},
+                tags={
+                    "penstock.stopped": str(member.get("stopped")),
+                    "penstock.best_epoch": str(member.get("best_epoch")),
+                    "penstock.weight": str(member.get("weight")),
+                },
+                failed=bool(member.get("failed")),
+            )
+
+    # ----------------------------------------------------------------- verdict
+
+    @property
+    def examiner(self) -> Any:
+        """The fresh process that questions the model; it warms up while the networks train."""
+        if self._examiner is None:
+            from models.examine import Examiner
+
+            self._examiner = Examiner()
+        return self._examiner
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of what this run would publish."""
+        return digest_of(
+            {
+                "data": self.made["load"].digest,
+                "contract": self.made["contract"].digest,
+                "settings": settings_digest(self.spec),
+                "code": code_digest("flows.pipeline"),
+                "versions": installed_versions(),
+            }
+        )
+
+    def judge(self) -> Verdict:
+        """Ask the gate."""
+        from expectations.gate import Rules, judge
+
+        gate = self.spec.gate
+        evidence = read_json(self.made["assess"].path / "evidence.json")
+        try:
+            self.verdict = judge(evidence, Rules(metric=gate.metric, floors=gate.floors))
+        except ValueError as error:
+            msg = f"{self.spec.path}: gate: {error}"
+            raise SettingsError(msg) from None
+        return self.verdict
+
+    def publish(self) -> str:
+        """Publish by the verdict; return how the run ended."""
+        from flows.publish import publish
+        from flows.summary import candidate
+
+        verdict = self.verdict or self.judge()
+        if self.spec.gate.mode == "dry_run":
+            self.outcome = "dry_run"
+            return self.outcome
+        self.progress.begin("publish")
+        began = time.monotonic()
+        self.tracker.settle()  # the run must exist before a model can belong to it
+        asked = candidate(self)
+        self.published = publish(self.home, asked, self.tracker.run_id, lambda: self.examiner)
+        ends = {"promote": "promoted", "reject": "rejected", "inconclusive": "kept"}
+        self.outcome = ends[verdict.outcome]
+        if self.published.unchanged and self.outcome == "promoted" and not self.published.moved:
+            self.outcome = "unchanged"
+        text = f"{self.published.name} version {self.published.version}: {self.outcome}"
+        self.progress.done("publish", time.monotonic() - began, reused=False, text=text)
+        return self.outcome
+
+    # ----------------------------------------------------------- what is left
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Write summary and report, finish the MLflow run, and tidy the home."""
+        summary = summarize(self, error)
+        write_json(self.folder / "summary.json", summary)
+        self._report(summary)
+        self.maker.remember()
+        try:
+            self._finish_tracking(summary, error)
+        except PenstockError as trouble:
+            if error is None:
+                raise
+            self.progress.warn(str(trouble))
+        for gone in retire(self.home, days=self.spec.keep.days, gigabytes=self.spec.keep.gigabytes):
+            self.progress.say(f"  removed by [keep]: {gone}")
+
+    def _report(self, summary: dict[str, Any]) -> None:
+        from flows.report import report
+
+        try:
+            report(summary, parts_of_report(self), self.folder / "report.html")
+        except Exception as error:  # noqa: BLE001 - a page that fails must not hide the run's own end
+            self.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")
+
+    def _finish_tracking(self, summary: dict[str, Any], error: BaseException | None) -> None:
+        tracker, verdict = self.tracker, summary["verdict"]
+        tracker.tags(
+            {
+                "penstock.verdict": self.outcome,
+                "penstock.reasons": "; ".join(verdict.get("reasons", [])),
+                **{f"penstock.digest.{k}": str(v) for k, v in summary.get("digests", {}).items()},
+                "mlflow.note.content": verdict.get("sentence") or "",
+            }
+        )
+        tracker.metrics(_flat_metrics(summary))
+        tracker.parameters(_flat(summary.get("settings", {})))
+        if "load" in self.made:
+            load = self.made["load"]
+            tracker.dataset(
+                name=self.spec.name,
+                digest=load.digest,
+                source=str(self.spec.data.source),
+                profile=json.dumps({"rows": load.facts.get("rows")}),
+            )
+        for name in ("summary.json", "report.html"):
+            if (self.folder / name).is_file():
+                tracker.artifact(self.folder / name)
+        if "contract" in self.made:
+            tracker.artifact(self.made["contract"].path / "contract.toml")
+        if "split" in self.made:
+            tracker.artifact(self.made["split"].path / "ledger.parquet", "ledger")
+            tracker.artifact(self.made["split"].path / "split.json", "ledger")
+        tracker.finish(failed=error is not None)
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
+    return flat
+
+
+def _flat_metrics(summary: dict[str, Any]) -> dict[str, float]:
+    flat = {
+        f"{side}.{name}{suffix}": found[key]
+        for side, metrics in summary.get("metrics", {}).items()
+        for name, found in metrics.items()
+        for key, suffix in (("value", ""), ("low", ".low"), ("high", ".high"))
+        if found.get(key) is not None
+    }
+    flat |= {f"rows.{side}": n for side, n in summary.get("rows", {}).items() if n is not None}
+    return {**flat, "seconds": summary["seconds"]}

@@ -1,0 +1,190 @@
+"""How a text file is written: separator, encoding, quotes, header. Only `init` guesses; a run never does.
+
+- Each decision comes with its reason, for the person who reads the settings.
+- A separator is believed when it cuts the first records into one width; the widest wins.
+- A first record is a header when none of its cells is a number and they are distinct, and either
+  numbers stand below or none of them occurs again in its column.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from expectations.failure import shown
+from flows import delimited, diagnose
+from flows.errors import DataRefused
+from flows.spec import DataSpec
+
+if TYPE_CHECKING:
+    from flows.parts import Part
+
+QUOTED: Literal[0] = csv.QUOTE_MINIMAL
+PLAIN: Literal[3] = csv.QUOTE_NONE
+SAMPLE = 1 << 20  # bytes looked at
+RECORDS = 200
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks"}
+NUMBER = re.compile(r"[+-]?(\d[\d.,']*|\.\d+)([eE][+-]?\d+)?%?")
+
+
+@dataclass(kw_only=True)
+class Writing:
+    """How a file is written, as keys of `[data]`, and why."""
+
+    options: dict[str, Any] = field(default_factory=dict)
+    """Only what differs from the defaults."""
+    why: dict[str, str] = field(default_factory=dict)
+    """One sentence per option."""
+    header: list[str] | None = None
+    """The names of the header; None where there is none."""
+    width: int = 0
+
+
+def sniff(part: Part, *, names: list[str] | None = None) -> Writing:
+    """Return how a text part is written.
+
+    Raises:
+        DataRefused: the bytes are no text in any encoding known here, or one column only.
+
+    """
+    content = part.path.read_bytes() if part.path else b""
+    if content[:2] == b"\x1f\x8b":
+        content = delimited.unpacked(content, part.name)
+    writing = Writing()
+    text = _decoded(content, part.name, writing)
+    records = _separated(text, part.name, writing)
+    writing.width = len(records[0])
+    _look_for_header(records, names, writing)
+    _quotes(content, part.name, writing)
+    return writing
+
+
+def _decoded(content: bytes, name: str, writing: Writing) -> str:
+    """Return the start of the text; record the encoding where it is not UTF-8."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        writing.options["encoding"] = "utf-16"
+        writing.why["encoding"] = "the file starts with a UTF-16 byte-order mark"
+        return content[: SAMPLE * 2].decode("utf-16", "ignore").lstrip("\ufeff")
+    plain = DataSpec(source=name, target="-")
+    if failures := diagnose.whole(content, plain, name):
+        raise delimited.unreadable(failures, name)
+    if failures := diagnose.encoding(content, "utf-8", name):
+        found = diagnose.likely_encoding(content)
+        if found is None:
+            raise delimited.unreadable(failures, name)
+        writing.options["encoding"] = str(found)
+        where = failures[0].message.partition(":")[0].partition(" is not")[0]
+        writing.why["encoding"] = f"{where} is not UTF-8, and all bytes fit {found}"
+    encoding = writing.options.get("encoding", "utf-8")
+    return content[:SAMPLE].decode(encoding, "ignore").lstrip("\ufeff")
+
+
+def _separated(text: str, name: str, writing: Writing) -> list[list[str]]:
+    """Return the first records, cut by the separator that fits best."""
+    best: tuple[tuple[float, int], str, list[list[str]]] | None = None
+    for separator in SEPARATORS:
+        for quoting in (QUOTED, PLAIN):
+            records = _records(text, separator, quoting)
+            width, share = _width(records)
+            if width < 2:
+                continue
+            rank = (round(share, 2), 0 if separator == " " else width)
+            if best is None or rank > best[0]:
+                best = rank, separator, records
+    if best is None or best[0][0] < 0.5:
+        failure = diagnose.unknown(name)
+        raise DataRefused(
+            f"{shown(name)}: no separator ({', '.join(SEPARATORS.values())}) cuts the first records "
+            "into columns; is it a table of text?",
+            [failure],
+        )
+    if best[1] != ",":
+        writing.options["separator"] = best[1]
+        width = len(best[2][0])
+        writing.why["separator"] = (
+            f"{SEPARATORS[best[1]]}: it gives {width} columns in every record"
+        )
+    return best[2]
+
+
+def _records(text: str, separator: str, quoting: Literal[0, 3]) -> list[list[str]]:
+    whole = text if len(text) < SAMPLE // 2 else text[: text.rfind("\n")]
+    if separator == " ":
+        lines = [line.split() for line in whole.splitlines()[:RECORDS]]
+        return [line for line in lines if line]
+    csv.field_size_limit(1 << 30)
+    reader = csv.reader(io.StringIO(whole, newline=""), delimiter=separator, quoting=quoting)
+    found: list[list[str]] = []
+    for record in reader:
+        if record:
+            found.append([cell.strip() for cell in record])
+        if len(found) >= RECORDS:
+            break
+    return found
+
+
+def _width(records: list[list[str]]) -> tuple[int, float]:
+    """Return the width of most records, and how many have it."""
+    if not records:
+        return 0, 0.0
+    widths = [len(record) for record in records]
+    usual = max(set(widths), key=widths.count)
+    return usual, widths.count(usual) / len(widths)
+
+
+def _look_for_header(records: list[list[str]], names: list[str] | None, writing: Writing) -> None:
+    first, rest = records[0], [r for r in records[1:] if len(r) == len(records[0])]
+    reason = _no_header(first, rest)
+    if names is not None and first != names:
+        reason = "names were given"
+    if reason is None:
+        writing.header = first
+        return
+    chosen = names or [f"column_{i}" for i in range(1, len(first) + 1)]
+    writing.options |= {"header": False, "names": chosen}
+    cells = ", ".join(shown(cell, 20) for cell in first[:4])
+    writing.why["header"] = f"the first record ({cells}, ...) is data: {reason}"
+
+
+def _no_header(first: list[str], rest: list[list[str]]) -> str | None:
+    """Say why the first record is no header; None where it is one."""
+    for place, cell in enumerate(first, start=1):
+        if NUMBER.fullmatch(cell):
+            return f"column {place} of it is the number {shown(cell, 20)}"
+    if len(set(first)) < len(first):
+        return "a cell stands in it twice"
+    columns = list(zip(*rest, strict=True)) if rest else []
+    if any(_mostly_numbers(column) for column in columns):
+        return None
+    again = [cell for cell, column in zip(first, columns, strict=False) if cell and cell in column]
+    return f"{shown(again[0], 20)} occurs again below it" if again else None
+
+
+def _mostly_numbers(column: tuple[str, ...]) -> bool:
+    present = [cell for cell in column if cell]
+    return bool(present) and sum(map(bool, map(NUMBER.fullmatch, present))) > 0.8 * len(present)
+
+
+def _quotes(content: bytes, name: str, writing: Writing) -> None:
+    """Try quotes as they usually are; where that fails and plain text works, say so."""
+    options = {"source": name, "target": "-", **writing.options}
+    quoted, plain = _rows(content, options, name, '"'), None
+    if b'"' in content and (quoted is None or b'\n"' not in content[:SAMPLE]):
+        plain = _rows(content, options, name, "")
+    if plain is not None and plain > (quoted or 0):
+        writing.options["quote"] = ""
+        writing.why["quote"] = (
+            "quotes are ordinary characters here: every line is a record without them"
+        )
+
+
+def _rows(content: bytes, options: dict[str, Any], name: str, quote: str) -> int | None:
+    """Return the number of records read with this quoting; None where it cannot be read."""
+    try:
+        data = DataSpec(**options, quote=quote)
+        return delimited.read_text(content, data, name).table.num_rows
+    except DataRefused:
+        return None

@@ -1,0 +1,193 @@
+"""Whether anything can be learned from what passed: enough rows, a target that varies, features.
+
+- Judged before any split or fit, on the rows that were not set aside and are not given test rows.
+- Classes too small for every side are not judged here: `split.rare` says what happens to them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import pandas as pd
+
+    from expectations.contract import Contract
+    from expectations.failure import Failure, Severity
+    from flows.spec import Spec
+
+LEAST_ROWS = 20
+ROWS_PER_FOLD = 2
+AUTO_FOLDS = 5  # what split.folds = "auto" means for a small table
+CLASSES_LISTED = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What there is to predict."""
+
+    task: str
+    classes: dict[str, int] | None
+    """Rows per label, most common first (at most 200); None for a regression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Soundness:
+    """What was found."""
+
+    failures: list[Failure]
+    dropped: dict[str, str]
+    """Features without a single cell, with the reason."""
+    features: int
+    target: Target
+
+
+def sound(
+    spec: Spec,
+    contract: Contract,
+    schema: Mapping[str, Any],
+    typed: pd.DataFrame,
+    kept: np.ndarray,
+) -> Soundness:
+    """Judge the rows of `typed` that are `kept` (bool, one per row)."""
+    usable = typed.loc[kept]
+    rows = usable.loc[~usable["__given__"].astype(bool)] if "__given__" in usable else usable
+    names = [entry["name"] for entry in schema["columns"]]
+    dropped = {n: "every cell is missing" for n in names if not usable[n].notna().any()}
+    labels = rows[schema["target"]].dropna()
+    failures = [*_rows(spec, contract, len(rows)), *_features(names, dropped, len(usable))]
+    if schema["target_column"]["kind"] == "number":
+        target = Target(task="regression", classes=None)
+        failures += _constant_target(schema["target"], labels)
+    else:
+        counts = labels.value_counts()
+        task = schema.get("task") or ("binary" if len(counts) == 2 else "multiclass")
+        classes = {str(k): int(v) for k, v in counts.iloc[:CLASSES_LISTED].items()}
+        target = Target(task=task, classes=classes)
+        failures += _classes(contract, schema, labels, counts, task)
+    failures += _constants(usable, [n for n in names if n not in dropped])
+    features = len(names) - len(dropped)
+    return Soundness(failures=failures, dropped=dropped, features=features, target=target)
+
+
+def _failure(
+    rule: str,
+    column: str | None,
+    message: str,
+    advice: str,
+    *,
+    count: int = 1,
+    total: int = 1,
+    severity: Severity = "critical",
+) -> Failure:
+    from expectations.failure import Failure
+
+    return Failure(
+        rule=rule,
+        column=column,
+        count=count,
+        total=total,
+        message=message,
+        severity=severity,
+        advice=advice,
+    )
+
+
+def _rows(spec: Spec, contract: Contract, rows: int) -> list[Failure]:
+    folds = AUTO_FOLDS if spec.split.folds == "auto" else spec.split.folds
+    for_folds = math.ceil(ROWS_PER_FOLD * folds / (1 - spec.split.test))
+    least = max(LEAST_ROWS, contract.min_rows, for_folds)
+    if rows >= least:
+        return []
+    why = f"a test side and {folds} folds" if folds else "a test and a validation side"
+    message = f"need at least {least:,} rows for {why}, have {rows:,}"
+    return [_failure("table.rows", None, message, "gather more rows, or ask for fewer folds")]
+
+
+def _features(names: list[str], dropped: Mapping[str, str], rows: int) -> list[Failure]:
+    failures = [
+        _failure(
+            f"{name}.empty",
+            name,
+            "must have cells, every one is missing: the column is left out of the features",
+            "give the column values, or drop it in the settings (data.drop)",
+            count=rows,
+            total=rows,
+            severity="warning",
+        )
+        for name in dropped
+    ]
+    if len(dropped) < len(names):
+        return failures
+    left = "every feature is empty" if names else "the contract has no column with role feature"
+    advice = "look at role and note of each column in the contract"
+    said = f"need at least one feature to learn from, but {left}"
+    return [*failures, _failure("table.features", None, said, advice)]
+
+
+def _constant_target(name: str, values: pd.Series) -> list[Failure]:
+    from expectations.failure import shown
+
+    if not len(values) or (values != values.iloc[0]).any():
+        return []
+    message = f"the target must vary, all {len(values):,} rows hold {shown(values.iloc[0])}"
+    return [_failure(f"{name}.constant", name, message, "look at data.target and the source")]
+
+
+def _classes(
+    contract: Contract,
+    schema: Mapping[str, Any],
+    labels: pd.Series,
+    counts: pd.Series,
+    task: str,
+) -> list[Failure]:
+    from expectations.failure import shown
+
+    name = schema["target"]
+    listed = ", ".join(f"{shown(str(k), 30)} ({v:,})" for k, v in counts.iloc[:10].items())
+    failures = []
+    if len(counts) == 1:
+        message = (
+            f"the target must have at least two classes, all {len(labels):,} rows are {listed}"
+        )
+        failures.append(_failure(f"{name}.classes", name, message, "look at data.target"))
+    elif task == "binary" and len(counts) > 2:
+        message = f'task = "binary" needs two classes, found {len(counts)}: {listed}'
+        advice = 'set task = "multiclass", or merge labels with data.columns.NAME.replace'
+        failures.append(_failure(f"{name}.classes", name, message, advice))
+    known = contract.columns[name].levels or ()
+    absent = [level for level in known if level not in set(counts.index.astype(str))]
+    if absent and len(counts):
+        said = ", ".join(shown(level, 30) for level in absent[:10])
+        message = f"every class of the contract should occur, {said} does not"
+        advice = "look at the source, or take the label out of levels in the contract"
+        missing, total = len(absent), len(known)
+        failures.append(
+            _failure(
+                f"{name}.absent",
+                name,
+                message,
+                advice,
+                count=missing,
+                total=total,
+                severity="warning",
+            )
+        )
+    return failures
+
+
+def _constants(usable: pd.DataFrame, names: list[str]) -> list[Failure]:
+    from expectations.failure import shown
+
+    failures = []
+    for name in names:
+        cells = usable[name].dropna()
+        if (cells == cells.iloc[0]).all() and len(cells) > 1:
+            message = f"a feature should vary, all {len(cells):,} cells hold {shown(cells.iloc[0])}"
+            advice = 'it teaches nothing: role = "ignored" in the contract leaves it out'
+            failures.append(_failure(f"{name}.constant", name, message, advice, severity="warning"))
+    return failures

@@ -1,0 +1,315 @@
+"""What a run leaves in words and numbers: `summary.json`, the verdict's sentence, the version's tags.
+
+- `docs/summary.md` documents the shape with an example; a test holds both together.
+- Whatever ended the run, the summary has name, run, verdict and how far it came.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import ArtifactRefused, DataRefused
+from flows.stage import code_digest, digest_of, installed_versions
+from flows.stages import STAGES, read_json, settings_digest
+
+if TYPE_CHECKING:
+    from flows.publish import Candidate
+    from flows.run import Run
+
+SAID = {
+    "promoted": "Promoted",
+    "kept": "Kept what was in service",
+    "rejected": "Rejected",
+    "unchanged": "Unchanged",
+    "dry_run": "Dry run",
+    "refused": "Refused",
+    "failed": "Failed",
+}
+LONGEST_ERROR = 4000
+READING = ("separator", "encoding", "quote", "header", "names")
+"""How text files were read, kept with a version so that scoring reads them alike."""
+
+FILES = {
+    "load": ("load", "load.json"),
+    "profile": ("analyze", "profile.json"),
+    "validation": ("validate", "validation.json"),
+    "split": ("split", "split.json"),
+    "fitted": ("train", "fitted.json"),
+    "curves": ("train", "curves.json"),
+    "export": ("export", "export.json"),
+    "evidence": ("assess", "evidence.json"),
+}
+"""The parts of the report: name -> stage and file."""
+
+
+def parts_of_report(run: Run) -> dict[str, Any]:
+    """Read what the stages made so far left for the report."""
+    paths = {
+        part: run.made[stage].path / file
+        for part, (stage, file) in FILES.items()
+        if stage in run.made
+    }
+    return {part: read_json(path) for part, path in paths.items() if path.is_file()}
+
+
+def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
+    """Return the run's summary as plain JSON values; `error` is what ended it, if anything did."""
+    parts = parts_of_report(run)
+    evidence = parts.get("evidence", {})
+    schema = _schema(run)
+    return {
+        "version": 1,
+        "name": run.spec.name,
+        "task": schema.get("task") or run.spec.task,
+        "target": run.spec.data.target,
+        "run": run.id,
+        "started": run.started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seconds": run.seconds,
+        "stages": [
+            {"name": name, "seconds": made.seconds, "reused": made.reused, "key": made.key[:16]}
+            for name, made in run.made.items()
+        ],
+        "verdict": _verdict(run, evidence, error),
+        "failures": [f.to_json() for f in error.failures] if isinstance(error, DataRefused) else [],
+        "error": _error(error),
+        "rows": _rows(parts),
+        "contract": _contract(run, parts),
+        "alarms": parts.get("profile", {}).get("alarms", []),
+        "warnings": run.progress.warnings,
+        "metrics": evidence.get("metrics", {}),
+        "ladder": evidence.get("ladder", []),
+        "registered": _registered(run),
+        "blessings": _blessings(run, error),
+        "digests": _digests(run),
+        "git": _git(),
+        "settings": run.spec.model_dump(mode="json"),
+        "versions": installed_versions(),
+        "links": {"mlflow": _mlflow_link(run), "prefect": _prefect_link()},
+    }
+
+
+def _schema(run: Run) -> dict[str, Any]:
+    return read_json(run.made["contract"].path / "schema.json") if "contract" in run.made else {}
+
+
+def _verdict(run: Run, evidence: dict[str, Any], error: BaseException | None) -> dict[str, Any]:
+    metric = evidence.get("metric")
+    found = evidence.get("metrics", {}).get("test", {}).get(metric, {}) if metric else {}
+    reasons = list(run.verdict.reasons) if run.verdict else []
+    if error is not None:
+        reasons = [(str(error).splitlines() or [type(error).__name__])[0]]
+    verdict = {
+        "outcome": run.outcome,
+        "reasons": reasons,
+        "decided_by": run.verdict.decided_by if run.verdict else None,
+        "metric": metric,
+        "split": "test",
+        **{key: found.get(key) for key in ("value", "low", "high")},
+    }
+    return {**verdict, "sentence": sentence(run, verdict)}
+
+
+def sentence(run: Run, verdict: dict[str, Any]) -> str:
+    """The verdict in one sentence with its number."""
+    head = SAID.get(run.outcome, run.outcome)
+    if run.published is not None:
+        head += f": {run.published.name} version {run.published.version}"
+    if verdict.get("value") is not None:
+        interval = (
+            f" [{verdict['low']:.4g}, {verdict['high']:.4g}]"
+            if verdict.get("low") is not None
+            else ""
+        )
+        head += f", {verdict['metric']} {verdict['value']:.4g}{interval} on test"
+    reasons = verdict["reasons"]
+    return f"{head}; {reasons[0]}." if reasons else f"{head}."
+
+
+def _error(error: BaseException | None) -> str | None:
+    if error is None:
+        return None
+    text = str(error) or type(error).__name__
+    return text[:LONGEST_ERROR]
+
+
+def _rows(parts: dict[str, Any]) -> dict[str, Any]:
+    counts = {side: c.get("rows") for side, c in parts.get("split", {}).get("counts", {}).items()}
+    read = parts.get("load", {}).get("rows")
+    quarantined = parts.get("validation", {}).get("quarantined")
+    return {"read": read, "quarantined": quarantined, **counts}
+
+
+def _contract(run: Run, parts: dict[str, Any]) -> dict[str, Any] | None:
+    if "contract" not in run.made:
+        return None
+    facts, checked = run.made["contract"].facts, parts.get("validation", {})
+    return {
+        "digest": facts["digest"],
+        "accepted": facts["accepted"],
+        "proposed": not facts["accepted"],
+        "path": str(run.spec.contract_path),
+        "failures": len(checked.get("failures", [])),
+        "warnings": len(checked.get("warnings", [])),
+    }
+
+
+def _registered(run: Run) -> dict[str, Any] | None:
+    if run.published is None:
+        return None
+    made = run.published
+    return {
+        "model": made.name,
+        "version": made.version,
+        "aliases": list(made.aliases),
+        "uri": made.uri,
+        "unchanged": made.unchanged,
+        "manifest": dict(made.manifest),
+    }
+
+
+def _blessings(run: Run, error: BaseException | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if run.published is not None and run.published.examined:
+        examined = run.published.examined
+        found["mechanical"] = {"passed": True, **{k: v for k, v in examined.items() if k != "ok"}}
+    elif run.published is not None:
+        found["mechanical"] = {"passed": True, "detail": "examined when the version was registered"}
+    elif isinstance(error, ArtifactRefused):
+        found["mechanical"] = {"passed": False, "detail": str(error)[:LONGEST_ERROR]}
+    if run.verdict is not None:
+        passed = run.verdict.outcome == "promote"
+        found["quality"] = {"passed": passed, "detail": "; ".join(run.verdict.reasons)}
+    return found
+
+
+def _digests(run: Run) -> dict[str, str]:
+    digests = {
+        "settings": settings_digest(run.spec),
+        "code": code_digest("flows.pipeline"),
+        "lock": digest_of(installed_versions()),
+    }
+    digests |= {"data": run.made["load"].digest} if "load" in run.made else {}
+    return digests | ({"model": run.made["export"].digest} if "export" in run.made else {})
+
+
+def _git() -> dict[str, Any]:
+    """The commit of this repository, where it is a checkout."""
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return {}
+    try:
+        command = ["git", "-C", str(here)]
+        commit = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            [*command, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+        state = subprocess.run(  # noqa: S603
+            [*command, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return {"commit": commit.stdout.strip() or None, "dirty": bool(state.stdout.strip())}
+
+
+def _mlflow_link(run: Run) -> str:
+    uri, tracker = run.home.tracking_uri, run.tracker
+    if uri.startswith("http"):
+        from flows.track import public
+
+        return f"{public(uri)}/#/experiments/{tracker.experiment_id}/runs/{tracker.run_id}"
+    return f"{uri} run {tracker.run_id}"
+
+
+def _prefect_link() -> str | None:
+    from prefect.runtime import flow_run
+
+    return flow_run.ui_url or (f"flow run {flow_run.id}" if flow_run.id else None)
+
+
+def candidate(run: Run) -> Candidate:
+    """What this run asks to have published."""
+    from flows.publish import Candidate
+
+    evidence = read_json(run.made["assess"].path / "evidence.json")
+    verdict = _verdict(run, evidence, None)
+    outcome = run.verdict.outcome if run.verdict else "inconclusive"
+    ended = {"promote": "promoted", "reject": "rejected"}.get(outcome, "kept")
+    exported = run.made["export"].path
+    tags = {"verdict": ended, "reasons": "; ".join(verdict["reasons"])}
+    tags |= {f"digest.{k}": v for k, v in _digests(run).items()}
+    tags |= {
+        "git.commit": str(_git().get("commit")),
+        "contract": run.made["contract"].facts["digest"],
+    }
+    tags["reading"] = json.dumps(
+        run.spec.data.model_dump(mode="json", include=set(READING)), ensure_ascii=False
+    )
+    if verdict["value"] is not None:
+        tags["metric"] = f"{verdict['metric']}={verdict['value']:.6g}"
+    return Candidate(
+        name=run.spec.name,
+        key=run.key,
+        run=run.id,
+        folder=exported / "model",
+        questions={
+            "rows": str(exported / "questions.parquet"),
+            "expected": str(exported / "answers.parquet"),
+            "tolerance": 1e-5,
+        },
+        tags=tags,
+        description=_description(run, verdict, ended),
+        promote=outcome == "promote",
+    )
+
+
+def _description(run: Run, verdict: dict[str, Any], ended: str) -> str:
+    value = (
+        f"{verdict['metric']} {verdict['value']:.4g} on test"
+        if verdict["value"] is not None
+        else ""
+    )
+    why = verdict["reasons"][0] if verdict["reasons"] else ""
+    return f"{ended.capitalize()}: {value}; {why}. Predicts {run.spec.data.target!r}; run {run.id}."
+
+
+def verdict_markdown(run: Run) -> str:
+    """The verdict for Prefect's artifacts page."""
+    summary = summarize(run, None)
+    verdict, rows = summary["verdict"], summary["rows"]
+    lines = [f"# {verdict['sentence']}", "", *(f"- {reason}" for reason in verdict["reasons"])]
+    lines += ["", "| rows | |", "|---|---|", *(f"| {side} | {n} |" for side, n in rows.items())]
+    lines += ["", "| stage | seconds | |", "|---|---|---|"]
+    for stage in summary["stages"]:
+        lines.append(
+            f"| {stage['name']} | {stage['seconds']} | {'reused' if stage['reused'] else ''} |"
+        )
+    lines += [
+        "",
+        f"Report: `{run.folder / 'report.html'}`",
+        f"MLflow: {summary['links']['mlflow']}",
+    ]
+    return "\n".join(lines)
+
+
+def stage_names() -> tuple[str, ...]:
+    """The stages in order, for readers of summaries."""
+    return tuple(stage.name for stage in STAGES)
+
+
+def as_text(summary: dict[str, Any]) -> str:
+    """The end of a run for a terminal."""
+    lines = [summary["verdict"]["sentence"]]
+    registered = summary.get("registered")
+    if registered and "champion" in registered["aliases"]:
+        lines.append(
+            f"  load it   mlflow.pyfunc.load_model({json.dumps(registered['uri'], ensure_ascii=False)})"
+        )
+    lines.append(f"  report    {Path(summary['folder']) / 'report.html'}")
+    lines.append(f"  MLflow    {summary['links']['mlflow']}")
+    return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""What decided: the verdict of a run, or of a registered version, in a sentence with its reasons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import PenstockError
+from flows.home import open_home
+from flows.stages import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.home import Home
+
+
+def why(what: str, folder: Path) -> dict[str, Any]:
+    """Answer for a run id (or its beginning), `MODEL`, `MODEL@alias` or `MODEL/version`.
+
+    Raises:
+        PenstockError: nothing of that name is known in the home.
+
+    """
+    home = open_home(folder)
+    runs = sorted(home.runs.glob(f"{_plain(what)}*/summary.json"))
+    if len(runs) == 1:
+        return _of_run(runs[0])
+    if len(runs) > 1:
+        msg = f"{what!r} must name one run, it begins {len(runs)}: {', '.join(p.parent.name for p in runs[:5])}"
+        raise PenstockError(msg)
+    version = _version(home, what)
+    path = home.runs / version.tags.get("penstock.run", "") / "summary.json"
+    if path.is_file():
+        return _of_run(path) | {"model": version.name, "version": int(version.version)}
+    return {
+        "sentence": version.description or f"{version.name} version {version.version}",
+        "reasons": [r for r in version.tags.get("penstock.reasons", "").split("; ") if r],
+        "model": version.name,
+        "version": int(version.version),
+    }
+
+
+def _plain(what: str) -> str:
+    return what.replace("[", "").replace("*", "").replace("?", "").replace("/", "")
+
+
+def _of_run(path: Path) -> dict[str, Any]:
+    summary = read_json(path)
+    verdict = summary["verdict"]
+    return {
+        "run": summary["run"],
+        "sentence": verdict["sentence"],
+        "reasons": verdict["reasons"],
+        "decided_by": verdict.get("decided_by"),
+        "outcome": verdict["outcome"],
+    }
+
+
+def _version(home: Home, what: str) -> Any:
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
+    name, at, alias = what.removeprefix("models:/").partition("@")
+    name, slash, number = name.partition("/")
+    try:
+        if slash:
+            return client.get_model_version(name, number)
+        return client.get_model_version_by_alias(name, alias if at else "champion")
+    except MlflowException:
+        known = sorted(m.name for m in client.search_registered_models())
+        msg = (
+            f"{what!r} must be a run or a registered model of {home.root}; "
+            f"models: {', '.join(known) or 'none'}; runs are in {home.runs}"
+        )
+        raise PenstockError(msg) from None

@@ -1,0 +1,213 @@
+"""Whole runs on a small table: what is published, what is left behind, what a second run does."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.launch import launch
+from flows.score import score
+from flows.settings import load_spec
+from flows.stages import read_json
+from flows.why import why
+
+SPEC = """
+name = "작은 표"
+[data]
+source = "table.csv"
+target = "grade"
+[train]
+members = 2
+epochs = 6
+width = 16
+[gate]
+floors = { roc_auc = 0.6 }
+"""
+
+
+def table(rows=240, seed=0):
+    random = np.random.default_rng(seed)
+    size, colour = random.normal(50, 10, rows), random.choice(["red", "green", "<b>파랑</b>"], rows)
+    good = random.random(rows) < 1 / (1 + np.exp(-(size - 50) / 3 - 2 * (colour == "red") + 0.7))
+    frame = pd.DataFrame({"크기": size.round(2), "colour": colour, "grade": np.where(good, "yes", "no")})
+    frame.loc[::17, "크기"] = np.nan
+    return frame
+
+
+class Home:
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "spec.toml").write_text(SPEC, encoding="utf-8")
+        table().to_csv(folder / "table.csv", index=False)
+
+    def run(self, *overrides):
+        return launch(load_spec(self.folder / "spec.toml", overrides), overrides, quiet=True)
+
+    @property
+    def client(self):
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(f"sqlite:///{self.folder / '.penstock' / 'mlflow.db'}")
+
+    def aliases(self):
+        return {k: int(v) for k, v in self.client.get_registered_model("작은 표").aliases.items()}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, _prefect_url):
+    """One run that every test here looks at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", _prefect_url)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PENSTOCK_HOME"):
+            patch.delenv(name, raising=False)
+        home = Home(tmp_path_factory.mktemp("home"))
+        home.summary, home.error = home.run()
+    assert home.error is None
+    return home
+
+
+@pytest.fixture
+def home(first, prefect_server, monkeypatch):
+    monkeypatch.chdir(first.folder)
+    return first
+
+
+def test_a_first_run_ends_with_a_champion(home):
+    assert home.summary["verdict"]["outcome"] == "promoted"
+    assert home.aliases()["champion"] == home.summary["registered"]["version"] == 1
+
+
+def test_the_summary_says_what_was_done_to_every_row(home):
+    rows = home.summary["rows"]
+    assert rows["read"] == 240
+    assert rows["quarantined"] == 0
+    assert sum(rows[side] or 0 for side in ("train", "validation", "test") if side in rows) == 240
+
+
+def test_the_report_is_one_page_that_loads_nothing_and_escapes_names(home):
+    page = (next(home.folder.glob(".penstock/runs/*/report.html"))).read_text("utf-8")
+    assert "크기" in page
+    assert "<b>파랑</b>" not in page
+    assert "src=\"http" not in page
+    assert "<link" not in page
+
+
+def test_mlflow_has_a_parent_run_with_a_child_per_member(home):
+    (experiment,) = [e for e in home.client.search_experiments() if e.name == "작은 표"]
+    runs = home.client.search_runs([experiment.experiment_id])
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    first = next(r for r in parents if r.data.tags["penstock.run"] == home.summary["run"])
+    children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == first.info.run_id]
+    assert len(children) == 2 * 5
+    assert first.info.status == "FINISHED"
+    assert first.inputs.dataset_inputs[0].dataset.name == "작은 표"
+    names = {a.path for a in home.client.list_artifacts(first.info.run_id)}
+    assert {"report.html", "summary.json", "contract.toml", "ledger"} <= names
+    curve = home.client.get_metric_history(children[0].info.run_id, "validation_loss")
+    assert len(curve) >= 1
+
+
+def test_a_bare_process_predicts_from_raw_text_rows(home):
+    code = f"""
+        import sys
+        class Refuse:
+            def find_spec(self, name, *_):
+                if name.partition(".")[0] in ("torch", "flows", "models", "expectations", "sklearn"):
+                    raise ModuleNotFoundError(name)
+        sys.meta_path.insert(0, Refuse())
+        import mlflow, pandas as pd
+        mlflow.set_tracking_uri("sqlite:///{home.folder}/.penstock/mlflow.db")
+        model = mlflow.pyfunc.load_model("models:/작은 표@champion")
+        rows = pd.read_csv("{home.folder}/table.csv", dtype=str, keep_default_na=False)
+        out = model.predict(rows)
+        print(sorted(out["prediction"].unique()), list(out.columns), len(out))
+    """
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert "['no', 'yes'] ['prediction', 'probability_no', 'probability_yes'] 240" in done.stdout, done.stderr
+
+
+def test_the_same_run_again_reuses_every_stage_and_makes_no_version(home):
+    before = home.aliases()
+    summary, error = home.run()
+    assert error is None
+    assert summary["verdict"]["outcome"] == "unchanged"
+    assert all(stage["reused"] for stage in summary["stages"])
+    assert home.aliases() == before
+
+
+def test_another_seed_is_another_version_and_previous_keeps_the_old_one(home):
+    champion = home.aliases()["champion"]
+    summary, error = home.run("train.seed=5")
+    assert error is None
+    assert summary["verdict"]["outcome"] == "promoted"
+    reused = {stage["name"] for stage in summary["stages"] if stage["reused"]}
+    assert {"load", "analyze", "contract", "engineer", "validate", "split"} <= reused
+    assert home.aliases()["champion"] == summary["registered"]["version"] > champion
+    assert home.aliases()["previous"] == champion
+
+
+def test_a_floor_that_fails_rejects_and_the_champion_stays(home):
+    champion = home.aliases()["champion"]
+    summary, error = home.run("gate.floors.roc_auc=0.999")
+    assert error is None
+    assert summary["verdict"]["outcome"] == "rejected"
+    assert "roc_auc" in summary["verdict"]["reasons"][0]
+    assert home.aliases()["champion"] == champion
+    version = home.client.get_model_version("작은 표", str(summary["registered"]["version"]))
+    assert version.tags["penstock.verdict"] == "rejected"
+
+
+def test_a_dry_run_publishes_nothing(home):
+    before = home.aliases()
+    summary, error = home.run("gate.mode='dry_run'", "train.seed=77")
+    assert error is None
+    assert summary["verdict"]["outcome"] == "dry_run"
+    assert summary["registered"] is None
+    assert home.aliases() == before
+
+
+def test_refused_data_leaves_a_summary_a_report_and_a_failed_run(home, tmp_path):
+    other = Home(tmp_path)
+    frame = table().astype(object)
+    frame.loc[:40, "grade"] = None
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    summary, error = other.run()
+    assert error is not None
+    assert getattr(error, "exit_code", None) == 3
+    assert summary["verdict"]["outcome"] == "refused"
+    assert summary["failures"][0]["column"] == "grade"
+    assert (next(tmp_path.glob(".penstock/runs/*/report.html"))).stat().st_size > 1000
+    assert [m.name for m in other.client.search_registered_models()] == []
+    (experiment,) = [e for e in other.client.search_experiments() if e.name == "작은 표"]
+    assert [r.info.status for r in other.client.search_runs([experiment.experiment_id])] == ["FAILED"]
+
+
+def test_why_answers_for_a_run_and_for_a_model(home):
+    run = why(home.summary["run"], home.folder)
+    assert run["sentence"].startswith("Promoted")
+    model = why("작은 표@champion", home.folder)
+    assert model["version"] == home.aliases()["champion"]
+
+
+def test_scoring_gives_every_row_a_status(home, tmp_path):
+    rows = table().drop(columns="grade").astype(object)
+    rows.loc[3, "크기"] = "tall"
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    done = score("작은 표@champion", tmp_path / "in.csv", tmp_path / "out.parquet")
+    out = pd.read_parquet(tmp_path / "out.parquet")
+    assert (done["rows"], done["bad_rows"]) == (240, 1)
+    assert out.loc[3, "status"] == "크기.type"
+    assert out.loc[3, ["prediction"]].isna().all()
+    assert (out.drop(index=3)["status"] == "ok").all()
+
+
+def test_the_summary_s_example_has_the_keys_of_a_real_one(home, pytestconfig):
+    example = json.loads((pytestconfig.rootpath / "docs" / "summary.example.json").read_text("utf-8"))
+    path = home.folder / ".penstock" / "runs" / home.summary["run"] / "summary.json"
+    assert sorted(read_json(path)) == sorted(example)

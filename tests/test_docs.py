@@ -1,0 +1,78 @@
+"""The documents say what is true."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from flows.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+
+def blocks(kind):
+    text = (ROOT / "README.md").read_text("utf-8")
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_settings_are_documented_as_they_are():
+    page = runpy.run_path(str(ROOT / "docs" / "make_settings.py"))["page"]()
+    assert (ROOT / "docs" / "settings.md").read_text("utf-8") == page
+
+
+@pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))
+def test_every_command_is_documented_and_has_help(command):
+    assert f"`penstock {command}" in (ROOT / "docs" / "commands.md").read_text("utf-8")
+    done = subprocess.run([BIN / "penstock", command, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("code", ["0", "1", "2", "3", "4"])
+def test_every_exit_code_is_documented(code):
+    assert f"| {code} |" in (ROOT / "docs" / "commands.md").read_text("utf-8")
+
+
+def test_links_lead_somewhere():
+    for name in ("README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))):
+        for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text("utf-8")):
+            assert ((ROOT / name).parent / link).exists(), f"{name}: {link}"
+
+
+@pytest.mark.ci
+def test_the_readme_s_commands_run(tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    for block in blocks("bash"):
+        done = subprocess.run(
+            ["bash", "-euc", block], cwd=tmp_path, env={**os.environ, "PATH": path},
+            capture_output=True, text=True, check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    for block in blocks("python"):
+        done = subprocess.run(
+            [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "prediction" in done.stdout
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("example", sorted(p.stem for p in (ROOT / "examples").glob("*.toml") if ".contract" not in p.name))
+def test_every_example_ends_with_a_champion(example, tmp_path, prefect_server):
+    import shutil
+
+    from flows.launch import launch
+    from flows.settings import load_spec
+
+    for path in (ROOT / "examples").glob("*"):
+        if path.is_file() and ".contract" not in path.name:
+            shutil.copy(path, tmp_path)
+    summary, error = launch(load_spec(tmp_path / f"{example}.toml"), [], quiet=True)
+    assert error is None
+    assert summary["verdict"]["outcome"] == "promoted", summary["verdict"]
