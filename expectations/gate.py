@@ -136,6 +136,13 @@ def deciding_metric(task: str, rules: Rules) -> str:
     return name
 
 
+def fitting(task: str, rules: Rules) -> None:
+    """Refuse, before anything is trained, rules that name another task's metrics (ValueError)."""
+    deciding_metric(task, rules)
+    for name in rules.floors:
+        _fitting(name, task, "gate.floors")
+
+
 def _fitting(name: str, task: str, key: str) -> None:
     if task not in lookup(name).tasks:
         fitting = ", ".join(n for n, m in METRICS.items() if task in m.tasks)

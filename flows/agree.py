@@ -53,9 +53,8 @@ def agree(spec: Spec, profile: Mapping[str, Any], out: Path) -> dict[str, Any]:
 
 
 def _contract(spec: Spec, profile: Mapping[str, Any]) -> tuple[Contract, bool]:
-    from expectations.propose import propose
-
     from expectations.contract import Contract
+    from expectations.propose import propose
 
     roles = settings_roles(spec)
     path = spec.contract_path

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,20 +39,37 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; leave without the seconds that tearing down the frameworks takes."""
+    code = 0
+    try:
+        app()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextlib.contextmanager
 def _for_people() -> Iterator[None]:
-    """Turn our errors into a message and an exit code; anything else keeps its traceback."""
+    """Turn errors into a message and an exit code; a fault of ours keeps its traceback too."""
     from flows.errors import PenstockError
 
     try:
         yield
+    except (typer.Exit, typer.Abort):
+        raise
     except PenstockError as error:
         print(f"penstock: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
+    except Exception as error:  # noqa: BLE001 - the last resort
+        traceback.print_exc()
+        print(
+            f"penstock: a fault of Penstock itself, nothing was published: {type(error).__name__}: "
+            f"{error}\n(the lines above say where; please report them)",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         print("penstock: interrupted; nothing was published", file=sys.stderr)
         raise typer.Exit(130) from None

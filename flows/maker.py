@@ -10,7 +10,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from flows.errors import PenstockError, TrainingFailed
+from flows.errors import PenstockError, SettingsError, TrainingFailed
 from flows.frozen import FrozenSplit
 from flows.stage import Artifact, Parts, Store, code_digest, digest_of, installed_versions
 from flows.stages import STAGES, Stage, read_json, write_json
@@ -48,6 +48,8 @@ class Maker:
         artifact = self._make(stage)
         if name == "contract" and self._write_proposal(artifact):
             artifact = self._make(stage)  # read back, as every later run will
+        elif name == "validate":
+            self._gate_fits(artifact)
         elif name == "split":
             split = read_json(artifact.path / "split.json")
             FrozenSplit(self.home.root, self.spec).record(self.made["validate"].digest, split)
@@ -93,6 +95,18 @@ class Maker:
             return False
         self.progress.say(f"  proposed a contract: {place}")
         return True
+
+    def _gate_fits(self, validated: Artifact) -> None:
+        """Refuse a metric or a floor that does not fit the task before anything is trained."""
+        from expectations.gate import Rules, fitting
+
+        gate = self.spec.gate
+        task = read_json(validated.path / "schema.json")["task"]
+        try:
+            fitting(task, Rules(metric=gate.metric, floors=gate.floors))
+        except ValueError as error:
+            msg = f"{self.spec.path}: gate: {error}"
+            raise SettingsError(msg) from None
 
     def remember(self) -> None:
         """Keep what each stage was made from, so that `plan` can name the next change."""

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,21 @@ def find_parts(
     return _distinct(parts)
 
 
+def _with_environment(entry: str, key: str) -> str:
+    """Put the values of environment variables, written ${NAME}, into a path."""
+
+    def value(named: re.Match[str]) -> str:
+        found = os.environ.get(named[1])
+        if found is None:
+            message = f"{key} names the environment variable {named[1]}, which is not set"
+            raise refuse("source.environment", message, f"set {named[1]}, or write the path itself")
+        return found
+
+    return re.sub(r"\$\{(\w+)\}", value, entry)
+
+
 def _entry(entry: str, folder: Path, outside: bool, key: str) -> list[Part]:
+    entry = _with_environment(entry, key)
     if entry.startswith("sklearn:"):
         return [Part(kind="sklearn", name=entry, key=key)]
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", entry):

@@ -211,7 +211,7 @@ def _examine(
 
     asked = {**candidate.questions, "model": model, "tracking_uri": home.tracking_uri}
     try:
-        answer = examiner.ask({**asked, "speed": whole})
+        answer = examiner.ask({**asked, "whole": whole})
     except ExamineError as error:
         answer = {"ok": False, "checks": [{"name": "answer", "ok": False, "detail": str(error)}]}
     if not answer["ok"]:

@@ -50,7 +50,11 @@ def score(model: str, source: Path, out: Path, *, spec: Path | None = None) -> d
         **{name: answers[name].to_numpy() for name in answers.columns}
     )
     scored["status"] = status.to_numpy()
-    _write(scored, out, {"model": version.name, "version": str(version.version), "run_id": version.run_id})
+    _write(
+        scored,
+        out,
+        {"model": version.name, "version": str(version.version), "run_id": version.run_id},
+    )
     return {
         "model": f"{version.name} version {version.version}",
         "rows": len(scored),

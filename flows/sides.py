@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from flows.spec import Spec
 
-CHUNK = 50_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
@@ -151,7 +149,8 @@ def codes(target: pd.Series, serving: Mapping[str, Any]) -> np.ndarray:
         text = target.map(how.get(kind, str), na_action="ignore")
     labels = [str(label) for label in serving["classes"]]
     if kind == "boolean":
-        text, labels = text.str.casefold(), [label.casefold() for label in labels]
+        text = text.map(str.casefold, na_action="ignore")
+        labels = [label.casefold() for label in labels]
     code = {label: k for k, label in enumerate(labels)}
     return text.map(code).fillna(-1).to_numpy(np.int64)
 
@@ -214,9 +213,10 @@ def ask(
 ) -> Predictions:
     """Predictions of the graph for `feeds`, whose true values are those of the rows at `at`."""
     names = ["value"] if known.task == "regression" else ["probabilities", "label"]
+    chunk = int(known.schema.get("chunk", 1024))
     parts = [
-        session.run(names, {block: part[start : start + CHUNK] for block, part in feeds.items()})
-        for start in range(0, len(at), CHUNK)
+        session.run(names, {block: part[start : start + chunk] for block, part in feeds.items()})
+        for start in range(0, len(at), chunk)
     ]
     said, *label = (np.concatenate(part) for part in zip(*parts, strict=True))
     return known.predictions(at, said, label[0].astype(np.int64) if label else None)

@@ -86,7 +86,8 @@ class DataSpec(Section):
 
     source: str | Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
     """A CSV, TSV or Parquet file (gzip too), a glob, a folder of parts, a list of these,
-    "sklearn:breast_cancer", or "file.py:function" returning a DataFrame."""
+    "sklearn:breast_cancer", or "file.py:function" returning a DataFrame. ${NAME} stands for an
+    environment variable."""
     target: Annotated[Name, Field(min_length=1)]
     """The column to be predicted."""
     id: Names = ()

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import importlib.metadata
@@ -32,6 +31,12 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 OURS = ("flows", "models", "expectations")
 ROOT = Path(__file__).resolve().parent.parent
+IMPORT = re.compile(
+    r"^[ \t]*(?:from|import)[ \t]+(?P<module>(?:flows|models|expectations)[\w.]*)"
+    r"(?:[ \t]+import[ \t]+(?P<names>\([^)]*\)|[^\n]*))?",
+    re.MULTILINE,
+)
+"""An import of one of our modules; read by pattern, as parsing a hundred files takes a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,9 +233,8 @@ def sources_of(module: str) -> dict[str, str]:
         path = _source(name)
         if name in sources or path is None:
             continue
-        text = path.read_bytes()
-        sources[name] = hashlib.sha256(text).hexdigest()
-        waiting += _imports(text.decode("utf-8"))
+        sources[name] = file_digest(path)
+        waiting += _imports(path)
     return sources
 
 
@@ -242,15 +246,14 @@ def _source(module: str) -> Path | None:
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
-def _imports(text: str) -> set[str]:
+@functools.cache
+def _imports(path: Path) -> frozenset[str]:
     """Names of this repository's modules that a source imports, anywhere in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in found if _source(name)}
+    for line in IMPORT.finditer(path.read_text(encoding="utf-8")):
+        module, names = line["module"], (line["names"] or "").strip("()").split(",")
+        found |= {module, *(f"{module}.{name.split(' as ')[0].strip()}" for name in names)}
+    return frozenset(name for name in found if _source(name))
 
 
 @functools.cache

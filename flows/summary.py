@@ -92,7 +92,8 @@ def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
 
 
 def _schema(run: Run) -> dict[str, Any]:
-    return read_json(run.made["contract"].path / "schema.json") if "contract" in run.made else {}
+    stage = next((name for name in ("validate", "contract") if name in run.made), None)
+    return read_json(run.made[stage].path / "schema.json") if stage else {}
 
 
 def _verdict(run: Run, evidence: dict[str, Any], error: BaseException | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from models.course import Courses
 
 DROPOUT, OFFSETS = 2, 3  # purposes of generators
+SHORT_FIT = 2_000  # train rows
 FIELD = 1 << 16  # smallest field of one member, in units
 
 
@@ -167,9 +168,23 @@ def run(learner: Learner) -> None:
                 num_sanity_val_steps=0,
                 default_root_dir=tempfile.gettempdir(),
             )
-            with _interruptible():
+            with _interruptible(), _threads(learner):
                 trainer.fit(learner, datamodule=learner.batches)
     learner.courses.close()
+
+
+@contextmanager
+def _threads(learner: Learner) -> Iterator[None]:
+    """One thread for short fits: the second buys a fifth there, and takes it from the run's
+    other processes, which start beside it.
+    """
+    before = torch.get_num_threads()
+    if learner.batches.steps * learner.batches.batch < SHORT_FIT:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

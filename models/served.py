@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 NUMERIC = ("number", "integer")
 EXACT = 2**53  # beyond it float64 skips integers
-CHUNK = 50_000  # rows per call of the graph: bounds memory, costs nothing
+CHUNK = 1024  # rows per call of the graph where the schema does not say: what fits a cache
 FEW = 64  # below this many cells looking for repeated ones costs more than it saves
 DISTINCT_SAMPLE = 1_000
 DIGITS = 30  # a Decimal longer than this is written with an exponent
@@ -640,7 +640,7 @@ def answer(
     bad = np.logical_or.reduce([*broken.values(), np.zeros(len(frame), dtype=bool)])
     if broken and on_bad_row == "error":
         raise ValueError(_complaint(frame, faults, broken, bad))
-    answers = _answers(_run(session, inputs(typed, reader.schema)), reader.schema)
+    answers = _answers(_run(session, inputs(typed, reader.schema), reader.schema), reader.schema)
     if on_bad_row == "null":
         for name, values in answers.items():
             answers[name] = pd.Series(_with_nulls(values, bad), dtype=object)
@@ -663,13 +663,16 @@ def _broken(
 
 
 def _run(
-    session: onnxruntime.InferenceSession, feeds: Mapping[str, np.ndarray]
+    session: onnxruntime.InferenceSession,
+    feeds: Mapping[str, np.ndarray],
+    schema: Mapping[str, Any],
 ) -> dict[str, np.ndarray]:
+    chunk = int(schema.get("chunk", CHUNK))
     names = [output.name for output in session.get_outputs()]
     rows = len(next(iter(feeds.values())))
     parts = [
-        session.run(names, {key: value[start : start + CHUNK] for key, value in feeds.items()})
-        for start in range(0, rows, CHUNK)
+        session.run(names, {key: value[start : start + chunk] for key, value in feeds.items()})
+        for start in range(0, rows, chunk)
     ]
     if not parts:
         return {}

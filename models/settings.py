@@ -137,7 +137,7 @@ class TrainSettings:
             bins = min(128, max(8, rows // 32))
         patience = self.patience
         if patience == "auto":
-            patience = max(4, epochs // 4)
+            patience = max(4, epochs // 6) if small else max(4, epochs // 4)
         return Plan(
             epochs=epochs,
             batch=batch,

@@ -29,7 +29,9 @@ def test_settings_are_documented_as_they_are():
 @pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))
 def test_every_command_is_documented_and_has_help(command):
     assert f"`penstock {command}" in (ROOT / "docs" / "commands.md").read_text("utf-8")
-    done = subprocess.run([BIN / "penstock", command, "--help"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [BIN / "penstock", command, "--help"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0
 
 
@@ -39,7 +41,11 @@ def test_every_exit_code_is_documented(code):
 
 
 def test_links_lead_somewhere():
-    for name in ("README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))):
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+    ):
         for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text("utf-8")):
             assert ((ROOT / name).parent / link).exists(), f"{name}: {link}"
 
@@ -50,8 +56,12 @@ def test_the_readme_s_commands_run(tmp_path):
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     for block in blocks("bash"):
         done = subprocess.run(
-            ["bash", "-euc", block], cwd=tmp_path, env={**os.environ, "PATH": path},
-            capture_output=True, text=True, check=False,
+            ["bash", "-euc", block],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
     for block in blocks("python"):
@@ -63,7 +73,10 @@ def test_the_readme_s_commands_run(tmp_path):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("example", sorted(p.stem for p in (ROOT / "examples").glob("*.toml") if ".contract" not in p.name))
+@pytest.mark.parametrize(
+    "example",
+    sorted(p.stem for p in (ROOT / "examples").glob("*.toml") if ".contract" not in p.name),
+)
 def test_every_example_ends_with_a_champion(example, tmp_path, prefect_server):
     import shutil
 

@@ -42,7 +42,11 @@ def copy(tmp_path_factory):
 
 def contracts(folder):
     return subprocess.run(
-        [BIN / "lint-imports", "--no-cache"], cwd=folder, capture_output=True, text=True, check=False,
+        [BIN / "lint-imports", "--no-cache"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
         env={"PYTHONPATH": str(folder), "PATH": str(BIN)},
     )
 
@@ -56,7 +60,11 @@ def test_the_house_stands(copy):
 def test_a_planted_import_breaks_a_contract(copy, file, line):
     path = copy / file
     before = path.read_text("utf-8")
-    path.write_text(before.replace("from __future__ import annotations\n", f"from __future__ import annotations\n{line}\n"))
+    path.write_text(
+        before.replace(
+            "from __future__ import annotations\n", f"from __future__ import annotations\n{line}\n"
+        )
+    )
     try:
         done = contracts(copy)
     finally:
@@ -65,11 +73,17 @@ def test_a_planted_import_breaks_a_contract(copy, file, line):
     assert "BROKEN" in done.stdout
 
 
-@pytest.mark.parametrize(("code", "rule"), [("import pickle\n", "TID251"), ("def f(x):\n    return x\n", "ANN")])
+@pytest.mark.parametrize(
+    ("code", "rule"), [("import pickle\n", "TID251"), ("def f(x):\n    return x\n", "ANN")]
+)
 def test_ruff_sees_a_planted_violation(code, rule):
     done = subprocess.run(
         [BIN / "ruff", "check", "--stdin-filename", "flows/planted.py", "-"],
-        cwd=ROOT, input=code, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        input=code,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert rule in done.stdout
@@ -78,7 +92,9 @@ def test_ruff_sees_a_planted_violation(code, rule):
 def test_a_wheel_holds_metadata_only(tmp_path):
     subprocess.run(
         [sys.executable, "-c", f"import hatchling.build as b; b.build_wheel({str(tmp_path)!r})"],
-        cwd=ROOT, check=True, capture_output=True,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
@@ -91,20 +107,29 @@ def test_tests_have_no_packages():
 
 def test_importing_does_nothing_heavy():
     code = "import sys, flows.cli; print([m for m in ('torch','mlflow','prefect','pandas','rich') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stdout.strip() == "[]"
 
 
 def test_every_requirement_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {w.split(">")[0].split("<")[0].split("=")[0].strip().lower() for w in wanted}
     assert names <= pinned, names - pinned
 
 
 def test_every_sibling_of_what_is_served_is_forbidden_to_it():
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     (served,) = [c for c in contracts if "models.served" in c["source_modules"]]
     siblings = {f"models.{p.stem}" for p in (ROOT / "models").glob("*.py") if p.stem != "__init__"}
-    assert siblings - set(served["source_modules"]) == {m for m in served["forbidden_modules"] if m.startswith("models.")}
+    assert siblings - set(served["source_modules"]) == {
+        m for m in served["forbidden_modules"] if m.startswith("models.")
+    }

@@ -33,7 +33,9 @@ def table(rows=240, seed=0):
     random = np.random.default_rng(seed)
     size, colour = random.normal(50, 10, rows), random.choice(["red", "green", "<b>파랑</b>"], rows)
     good = random.random(rows) < 1 / (1 + np.exp(-(size - 50) / 3 - 2 * (colour == "red") + 0.7))
-    frame = pd.DataFrame({"크기": size.round(2), "colour": colour, "grade": np.where(good, "yes", "no")})
+    frame = pd.DataFrame(
+        {"크기": size.round(2), "colour": colour, "grade": np.where(good, "yes", "no")}
+    )
     frame.loc[::17, "크기"] = np.nan
     return frame
 
@@ -92,7 +94,7 @@ def test_the_report_is_one_page_that_loads_nothing_and_escapes_names(home):
     page = (next(home.folder.glob(".penstock/runs/*/report.html"))).read_text("utf-8")
     assert "크기" in page
     assert "<b>파랑</b>" not in page
-    assert "src=\"http" not in page
+    assert 'src="http' not in page
     assert "<link" not in page
 
 
@@ -127,9 +129,14 @@ def test_a_bare_process_predicts_from_raw_text_rows(home):
         print(sorted(out["prediction"].unique()), list(out.columns), len(out))
     """
     done = subprocess.run(
-        [sys.executable, "-I", "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert "['no', 'yes'] ['prediction', 'probability_no', 'probability_yes'] 240" in done.stdout, done.stderr
+    assert "['no', 'yes'] ['prediction', 'probability_no', 'probability_yes'] 240" in done.stdout, (
+        done.stderr
+    )
 
 
 def test_the_same_run_again_reuses_every_stage_and_makes_no_version(home):
@@ -185,7 +192,9 @@ def test_refused_data_leaves_a_summary_a_report_and_a_failed_run(home, tmp_path)
     assert (next(tmp_path.glob(".penstock/runs/*/report.html"))).stat().st_size > 1000
     assert [m.name for m in other.client.search_registered_models()] == []
     (experiment,) = [e for e in other.client.search_experiments() if e.name == "작은 표"]
-    assert [r.info.status for r in other.client.search_runs([experiment.experiment_id])] == ["FAILED"]
+    assert [r.info.status for r in other.client.search_runs([experiment.experiment_id])] == [
+        "FAILED"
+    ]
 
 
 def test_why_answers_for_a_run_and_for_a_model(home):
@@ -208,6 +217,8 @@ def test_scoring_gives_every_row_a_status(home, tmp_path):
 
 
 def test_the_summary_s_example_has_the_keys_of_a_real_one(home, pytestconfig):
-    example = json.loads((pytestconfig.rootpath / "docs" / "summary.example.json").read_text("utf-8"))
+    example = json.loads(
+        (pytestconfig.rootpath / "docs" / "summary.example.json").read_text("utf-8")
+    )
     path = home.folder / ".penstock" / "runs" / home.summary["run"] / "summary.json"
     assert sorted(read_json(path)) == sorted(example)

@@ -11,36 +11,94 @@ from flows.spec import Spec
 GOOD = 'name = "n"\n[data]\nsource = "a.csv"\ntarget = "y"\n'
 
 REFUSED = [
-    ("unknown key, nearest", GOOD + "separater = ';'", "data.separater: unknown key; did you mean separator?"),
-    ("key of another section", "epochs = 3\n" + GOOD, "epochs: unknown key; did you mean train.epochs?"),
-    ("unknown section key", GOOD + "[train]\nmember = 2", "train.member: unknown key; did you mean members?"),
+    (
+        "unknown key, nearest",
+        GOOD + "separater = ';'",
+        "data.separater: unknown key; did you mean separator?",
+    ),
+    (
+        "key of another section",
+        "epochs = 3\n" + GOOD,
+        "epochs: unknown key; did you mean train.epochs?",
+    ),
+    (
+        "unknown section key",
+        GOOD + "[train]\nmember = 2",
+        "train.member: unknown key; did you mean members?",
+    ),
     ("wrong type", GOOD + 'header = "yes"', "data.header: must be a valid boolean, found 'yes'"),
-    ("negative count", GOOD + "[train]\nepochs = -3", "train.epochs: must be greater than or equal to 1, found -3"),
+    (
+        "negative count",
+        GOOD + "[train]\nepochs = -3",
+        "train.epochs: must be greater than or equal to 1, found -3",
+    ),
     ("NaN rate", GOOD + "[train]\nlr = nan", "train.lr: must be a finite number, found nan"),
-    ("seed too large", GOOD + "[train]\nseed = 18446744073709551616", "train.seed: must be less than"),
-    ("fraction", GOOD + "[train]\nmembers = 1.5", "train.members: must be a valid integer, found 1.5"),
-    ("boolean for a number", GOOD + "[train]\nmembers = true", "train.members: must be a valid integer, found True"),
-    ("choice", GOOD + '[split]\nby = "rows"', "split.by: must be 'row', 'group', 'time' or 'given', found 'rows'"),
+    (
+        "seed too large",
+        GOOD + "[train]\nseed = 18446744073709551616",
+        "train.seed: must be less than",
+    ),
+    (
+        "fraction",
+        GOOD + "[train]\nmembers = 1.5",
+        "train.members: must be a valid integer, found 1.5",
+    ),
+    (
+        "boolean for a number",
+        GOOD + "[train]\nmembers = true",
+        "train.members: must be a valid integer, found True",
+    ),
+    (
+        "choice",
+        GOOD + '[split]\nby = "rows"',
+        "split.by: must be 'row', 'group', 'time' or 'given', found 'rows'",
+    ),
     ("missing key", 'name = "n"\n[data]\nsource = "a.csv"', "data.target: is required"),
     ("duplicate key", GOOD + "target = 'z'", "not valid TOML: Cannot overwrite a value"),
     ("no TOML", "name: x", "not valid TOML"),
     ("name for a registry", GOOD.replace('"n"', '"a/b"'), "name: must not hold / :"),
-    ("one fold", GOOD + "[split]\nfolds = 1", "folds must be 0 (one validation side) or at least 2"),
+    (
+        "one fold",
+        GOOD + "[split]\nfolds = 1",
+        "folds must be 0 (one validation side) or at least 2",
+    ),
     ("group without column", GOOD + '[split]\nby = "group"', 'split.by = "group" needs data.group'),
-    ("time with folds", GOOD + 'time = "t"\n[split]\nby = "time"\nfolds = 5', "keeps the order of rows"),
+    (
+        "time with folds",
+        GOOD + 'time = "t"\n[split]\nby = "time"\nfolds = 5',
+        "keeps the order of rows",
+    ),
     ("given without source", GOOD + '[split]\nby = "given"', "belong together"),
-    ("no rows to train", GOOD + "[split]\ntest = 0.6\nvalidation = 0.5", "must leave rows to train on"),
+    (
+        "no rows to train",
+        GOOD + "[split]\ntest = 0.6\nvalidation = 0.5",
+        "must leave rows to train on",
+    ),
     ("two roles", GOOD + 'id = "y"', "'y' is both target and id"),
-    ("header and names", GOOD + "header = false", "names must list the columns when header = false"),
+    (
+        "header and names",
+        GOOD + "header = false",
+        "names must list the columns when header = false",
+    ),
     ("same marks", GOOD + 'decimal = ","\nthousands = ","', "decimal and thousands must differ"),
     ("encoding", GOOD + 'encoding = "utf-9"', "must be a text encoding that Python knows"),
-    ("negative cost", GOOD + "[decision]\ncosts = { a = { b = -1 } }", "must be greater than or equal to 0"),
-    ("text floor", GOOD + '[gate]\nfloors = { auc = "high" }', "gate.floors.auc: must be a valid number"),
+    (
+        "negative cost",
+        GOOD + "[decision]\ncosts = { a = { b = -1 } }",
+        "must be greater than or equal to 0",
+    ),
+    (
+        "text floor",
+        GOOD + '[gate]\nfloors = { auc = "high" }',
+        "gate.floors.auc: must be a valid number",
+    ),
     ("our own key", 'path = "x"\n' + GOOD, "path: unknown key"),
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED])
+@pytest.mark.parametrize(
+    ("text", "said"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED]
+)
 def test_settings_that_cannot_work_are_refused_by_file_and_key(write_spec, text, said):
     path = write_spec(text)
     with pytest.raises(SettingsError) as caught:
@@ -71,7 +129,9 @@ def test_a_missing_file_names_the_nearest_one(write_spec):
 
 def test_overrides_are_toml_values_or_text(write_spec):
     path = write_spec(GOOD)
-    spec = load_spec(path, ["train.seed=3", 'data.drop=["a"]', "gate.floors.roc_auc=0.8", "data.id=k"])
+    spec = load_spec(
+        path, ["train.seed=3", 'data.drop=["a"]', "gate.floors.roc_auc=0.8", "data.id=k"]
+    )
     assert (spec.train.seed, spec.data.drop, spec.data.id) == (3, ("a",), ("k",))
     assert spec.gate.floors == {"roc_auc": 0.8}
 
@@ -105,7 +165,7 @@ def test_every_key_is_described_in_the_schema():
         f"{section}.{key}"
         for section, body in sections.items()
         for key, field in body.get("properties", {}).items()
-        if "description" not in field and "$ref" not in field and key not in ("decision",)
+        if "description" not in field and "$ref" not in field and key != "decision"
     ]
     assert bare == []
 

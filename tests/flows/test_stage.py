@@ -8,7 +8,9 @@ from flows.stage import Parts, Store, sources_of
 
 
 def parts(**changes):
-    return Parts(**{"inputs": {"a": "1"}, "settings": {"k": 1}, "code": "c", "versions": "v", **changes})
+    return Parts(
+        **{"inputs": {"a": "1"}, "settings": {"k": 1}, "code": "c", "versions": "v", **changes}
+    )
 
 
 def writes(text):
@@ -105,4 +107,6 @@ def test_a_stage_s_code_is_its_module_with_what_it_imports_of_ours_anywhere():
     found = sources_of("flows.agree")
     assert "flows.agree" in found
     assert "expectations.propose" in found  # imported inside a function
-    assert not [name for name in found if name.partition(".")[0] not in ("flows", "models", "expectations")]
+    assert not [
+        name for name in found if name.partition(".")[0] not in ("flows", "models", "expectations")
+    ]

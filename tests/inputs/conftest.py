@@ -7,6 +7,7 @@ from flows.check import check
 from flows.progress import Progress
 from flows.settings import load_spec
 
+
 class Case:
     """One settings file and one table in a folder of their own."""
 

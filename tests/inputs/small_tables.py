@@ -11,7 +11,7 @@ def good(rows=ROWS):
     records = [
         [
             f"{random.normal(50, 10):.2f}",
-            "red green blue".split()[i % 3],
+            ("red", "green", "blue")[i % 3],
             f"2024-{1 + i % 12:02d}-{1 + i % 28:02d}",
             "yes" if i % 4 else "no",
             "good" if random.random() < 0.5 else "bad",

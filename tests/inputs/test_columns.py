@@ -30,7 +30,10 @@ REFUSED = {
     "31 duplicate names": (renamed(colour="size"), ["table.csv", "size", "twice"]),
     "32 an empty name": (renamed(colour=""), ["table.csv", "column 2", "empty"]),
     "33 names that are one without blanks": (renamed(colour=" size "), ["table.csv", "size"]),
-    "35 names that look alike": (renamed(size=NFC, colour=NFD), ["table.csv", "visually identical"]),
+    "35 names that look alike": (
+        renamed(size=NFC, colour=NFD),
+        ["table.csv", "visually identical"],
+    ),
     "38 a reserved name": (renamed(colour="__row__"), ["table.csv", "__row__", "reserved"]),
     "39 a name of 10,000 characters": (renamed(colour="x" * 10_000), ["table.csv", "200"]),
 }
@@ -52,7 +55,9 @@ def test_33_blanks_around_a_name_are_taken_off_and_reported(case):
     assert json.loads(facts)["renamed"] == {" colour ": "colour"}
 
 
-@pytest.mark.parametrize("name", ["색깔", "🎨", "لون", "index", "SELECT", "<b>x</b>", "a,b", "t[0]"])
+@pytest.mark.parametrize(
+    "name", ["색깔", "🎨", "لون", "index", "SELECT", "<b>x</b>", "a,b", "t[0]"]
+)
 def test_34_38_names_in_any_script_and_hostile_names_are_ordinary(case, name):
     quoted = f'"{name}"' if "," in name else name
     facts = case.write_good(renamed(colour=quoted)).check()
@@ -100,7 +105,9 @@ def test_42_the_order_of_columns_does_not_matter(case):
     order = [3, 1, 4, 0, 2]
     case.write(as_csv([header[i] for i in order], [[r[i] for i in order] for r in records]))
     case.check()
-    ledgers = [pd.read_parquet(p) for p in case.folder.glob(".penstock/cache/split/*/ledger.parquet")]
+    ledgers = [
+        pd.read_parquet(p) for p in case.folder.glob(".penstock/cache/split/*/ledger.parquet")
+    ]
     assert all(ledger["identity"].equals(ledgers[0]["identity"]) for ledger in ledgers)
     assert all(ledger["side"].equals(ledgers[0]["side"]) for ledger in ledgers)
 

@@ -51,7 +51,10 @@ REFUSED = {
     "5 header only": (",".join(HEADER) + "\n", ["table.csv", "found 0"]),
     "6 blank lines only": ("\n\n\n", ["table.csv", "empty"]),
     "8 UTF-16": (TEXT.encode("utf-16"), ["table.csv", "UTF-16", "encoding"]),
-    "9 CP949 bytes": (TEXT.replace("red", "빨강").encode("cp949"), ["table.csv", "cp949", "encoding"]),
+    "9 CP949 bytes": (
+        TEXT.replace("red", "빨강").encode("cp949"),
+        ["table.csv", "cp949", "encoding"],
+    ),
     "12 truncated last line": (TEXT.rstrip("\n").rpartition(",")[0], ["table.csv", "80", "4", "5"]),
     "13 record too long": (longer(30), ["table.csv", "30", "6", "5"]),
     "14 first record longer than the header": (longer(1), ["table.csv", "1", "6", "5"]),
@@ -60,7 +63,10 @@ REFUSED = {
     "19 unclosed quote": (edited(40, "20", '"20'), ["table.csv", "quote", "40"]),
     "20 NUL byte": (edited(40, "20", "2\x000"), ["table.csv", "NUL"]),
     "22 zip with two members": (zipped(), ["table.csv", "zip"]),
-    "26 a workbook renamed": (b"PK\x03\x04[Content_Types].xml xl/workbook.xml" + b"\0" * 64, ["table.csv", "zip"]),
+    "26 a workbook renamed": (
+        b"PK\x03\x04[Content_Types].xml xl/workbook.xml" + b"\0" * 64,
+        ["table.csv", "zip"],
+    ),
     "26 a page renamed": (b"<!DOCTYPE html><html><table></table></html>", ["table.csv", "HTML"]),
 }
 
@@ -137,12 +143,15 @@ def test_10_every_line_end_is_read(case, end):
 def test_11_mixed_line_ends_and_quoted_newlines_are_read(case):
     lines = TEXT.splitlines(keepends=True)
     lines[5] = lines[5].replace("\n", "\r\n")
-    lines[6] = lines[6].replace("red", '"re\nd"').replace("green", '"gr\neen"').replace("blue", '"bl\nue"')
+    lines[6] = (
+        lines[6].replace("red", '"re\nd"').replace("green", '"gr\neen"').replace("blue", '"bl\nue"')
+    )
     assert case.write("".join(lines).encode()).check()["rows"] == 80
 
 
 @pytest.mark.parametrize(
-    ("number", "mark", "hint"), [(17, ("1,5", "2,5"), "decimal"), (18, ("1,000.5", "2,000"), "thousands")]
+    ("number", "mark", "hint"),
+    [(17, ("1,5", "2,5"), "decimal"), (18, ("1,000.5", "2,000"), "thousands")],
 )
 def test_17_18_marks_of_another_country_are_refused_with_a_hint(case, number, mark, hint):
     case.agreed()

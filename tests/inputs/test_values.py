@@ -34,7 +34,9 @@ BROKEN_CELLS = {
 }
 
 
-@pytest.mark.parametrize(("column", "values", "said"), BROKEN_CELLS.values(), ids=BROKEN_CELLS.keys())
+@pytest.mark.parametrize(
+    ("column", "values", "said"), BROKEN_CELLS.values(), ids=BROKEN_CELLS.keys()
+)
 def test_cells_that_break_the_contract_are_refused_with_rows_and_values(case, column, values, said):
     case.agreed().write_good(cells(column, *values))
     message = case.refusal(DataRefused)
