@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
@@ -43,6 +45,7 @@ def launch(
     with PrefectServer(home) as server:
         _import_ahead(spec, home)
         server.wait()
+        _quiet()
         error = _flow(spec, overrides, url=server.url, quiet=quiet)
     return _summary_of(home.runs, known, spec, error), error
 
@@ -64,6 +67,15 @@ def _import_ahead(spec: Spec, home: Any) -> None:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _quiet() -> None:
+    """Keep the frameworks' chatter out of a run's own words; their warnings are for us."""
+    warnings.filterwarnings("ignore", module=r"mlflow\.|pydantic\.|prefect\.")
+    warnings.filterwarnings("ignore", message=r".*Add type hints to the `predict` method")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def _flow(spec: Spec, overrides: Sequence[str], *, url: str, quiet: bool) -> BaseException | None:

@@ -143,16 +143,22 @@ def codes(target: pd.Series, serving: Mapping[str, Any]) -> np.ndarray:
     """True values as class codes, -1 for a class that the model does not know; or as float64."""
     if not serving.get("classes"):
         return target.to_numpy(np.float64)
-    kind, text = serving.get("class_kind", "text"), target
-    if target.dtype.kind in "fiub":
-        how = {"integer": lambda cell: str(int(cell)), "boolean": lambda cell: str(bool(cell))}
-        text = target.map(how.get(kind, str), na_action="ignore")
+    kind = serving.get("class_kind", "text")
+    # Cells come as text (the table), as numbers, or as Python objects (answers with nulls).
+    text = target.map(lambda cell: _label(cell, kind), na_action="ignore")
     labels = [str(label) for label in serving["classes"]]
     if kind == "boolean":
         text = text.map(str.casefold, na_action="ignore")
         labels = [label.casefold() for label in labels]
     code = {label: k for k, label in enumerate(labels)}
     return text.map(code).fillna(-1).to_numpy(np.int64)
+
+
+def _label(cell: Any, kind: str) -> str:
+    """A cell of the target as the label is written; 1, 1.0 and "1" are one whole number."""
+    if isinstance(cell, str):
+        return cell
+    return str(int(cell) if kind == "integer" else bool(cell) if kind == "boolean" else cell)
 
 
 def answered(known: Judged, session: Any, table: Path) -> tuple[Side, pd.DataFrame, list[str]]:

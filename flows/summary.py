@@ -16,6 +16,8 @@ from flows.stage import code_digest, digest_of, installed_versions
 from flows.stages import STAGES, read_json, settings_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flows.publish import Candidate
     from flows.run import Run
 
@@ -52,7 +54,17 @@ def parts_of_report(run: Run) -> dict[str, Any]:
         for part, (stage, file) in FILES.items()
         if stage in run.made
     }
-    return {part: read_json(path) for part, path in paths.items() if path.is_file()}
+    parts = {part: read_json(path) for part, path in paths.items() if path.is_file()}
+    if run.published is not None and "figures" in run.published.examined:
+        figures = run.published.examined["figures"]
+        parts["export"] |= {
+            "latency_ms": {
+                "one_row": figures["one_row_ms"],
+                "hundred_thousand_rows": figures["hundred_thousand_rows_seconds"] * 1000,
+            },
+            "memory_bytes": figures["peak_memory_bytes"],
+        }
+    return parts
 
 
 def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
@@ -87,7 +99,7 @@ def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
         "git": _git(),
         "settings": run.spec.model_dump(mode="json"),
         "versions": installed_versions(),
-        "links": {"mlflow": _mlflow_link(run), "prefect": _prefect_link()},
+        "links": {"mlflow": _mlflow_link(run), "prefect": _prefect_link(run)},
     }
 
 
@@ -175,7 +187,11 @@ def _blessings(run: Run, error: BaseException | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if run.published is not None and run.published.examined:
         examined = run.published.examined
-        found["mechanical"] = {"passed": True, **{k: v for k, v in examined.items() if k != "ok"}}
+        found["mechanical"] = {
+            "passed": True,
+            "detail": _examination(examined),
+            **{k: v for k, v in examined.items() if k != "ok"},
+        }
     elif run.published is not None:
         found["mechanical"] = {"passed": True, "detail": "examined when the version was registered"}
     elif isinstance(error, ArtifactRefused):
@@ -184,6 +200,16 @@ def _blessings(run: Run, error: BaseException | None) -> dict[str, Any]:
         passed = run.verdict.outcome == "promote"
         found["quality"] = {"passed": passed, "detail": "; ".join(run.verdict.reasons)}
     return found
+
+
+def _examination(examined: Mapping[str, Any]) -> str:
+    """What the fresh process found, in one sentence."""
+    checks, figures = examined["checks"], examined["figures"]
+    return (
+        f"in a fresh process without torch: {len(checks)} of {len(checks)} checks; one row in "
+        f"{figures['one_row_ms']:.1f} ms, 100,000 rows in "
+        f"{figures['hundred_thousand_rows_seconds']:.1f} s"
+    )
 
 
 def _digests(run: Run) -> dict[str, str]:
@@ -227,10 +253,13 @@ def _mlflow_link(run: Run) -> str:
     return f"{uri} run {tracker.run_id}"
 
 
-def _prefect_link() -> str | None:
+def _prefect_link(run: Run) -> str | None:
+    """The flow run's page where a server stays up; its id where the server ends with the run."""
     from prefect.runtime import flow_run
 
-    return flow_run.ui_url or (f"flow run {flow_run.id}" if flow_run.id else None)
+    if run.home.prefect_url is None:
+        return f"flow run {flow_run.id} in {run.home.root / 'prefect'}" if flow_run.id else None
+    return flow_run.ui_url
 
 
 def candidate(run: Run) -> Candidate:

@@ -763,7 +763,12 @@ def _set_model() -> None:
             self.reader = Reader(json.loads(Path(context.artifacts["schema"]).read_text("utf-8")))
             self.session = open_session(context.artifacts["graph"])
 
-        def predict(self, context, model_input, params=None):  # noqa: ANN001, ANN202 - MLflow reads hints  # pyright: ignore[reportIncompatibleMethodOverride]
+        def predict(  # noqa: ANN202 # pyright: ignore[reportIncompatibleMethodOverride]
+            self,
+            context: Any,
+            model_input: pd.DataFrame,  # the one hint that keeps MLflow from judging rows itself
+            params: Any = None,
+        ):
             del context
             wish = (params or {}).get("on_bad_row", "error")
             return answer(self.session, pd.DataFrame(model_input), self.reader, wish)
