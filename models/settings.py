@@ -131,7 +131,7 @@ class TrainSettings:
             epochs = 60 if middle else 32 if rows < 100_000 else 16
         width = self.width
         if width == "auto":
-            width = 128 if small else 256
+            width = 96 if small else 256
         bins = self.bins
         if bins == "auto":
             bins = min(128, max(8, rows // 32))
@@ -144,5 +144,10 @@ class TrainSettings:
             steps=max(1, round(rows / batch)),
             patience=patience,
             bins=bins if self.embedding == "piecewise" else 0,
-            config=MLPConfig(width=width, depth=self.depth, embedding=self.embedding),
+            config=MLPConfig(
+                width=width,
+                depth=self.depth,
+                embedding=self.embedding,
+                number_size=8 if small else 12,
+            ),
         )

@@ -80,7 +80,7 @@ def asked(tmp_path_factory):
         "model": saved(folder / "good"),
         "rows": str(folder / "rows.parquet"),
         "expected": str(folder / "expected.parquet"),
-        "speed": False,
+        "whole": False,
     }
     with Examiner() as examiner:
         yield examiner, command, folder
@@ -92,7 +92,7 @@ def found(answer):
 
 def test_a_good_model_passes_every_question(asked):
     examiner, command, _ = asked
-    answer = examiner.ask({**command, "speed": True, "rows_timed": 1000})
+    answer = examiner.ask({**command, "whole": True, "rows_timed": 1000})
     assert [c for c in answer["checks"] if not c["ok"]] == []
     assert answer["ok"]
     checks = found(answer)
