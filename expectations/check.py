@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import great_expectations as gx
@@ -61,6 +62,8 @@ class _Engine:
     """An ephemeral GX context with one data frame asset."""
 
     def __init__(self) -> None:
+        # The module sets its own level, so that the level of its package does not count.
+        logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         source = context.data_sources.add_pandas("table")

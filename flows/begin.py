@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from flows.errors import SettingsError
+from flows.errors import DataRefused, SettingsError
 from flows.home import open_home
 from flows.maker import Maker
 from flows.progress import Progress
@@ -23,9 +23,12 @@ def begin(
 ) -> dict[str, Any]:
     """Write `<stem>.toml` and `<stem>.contract.toml` in the working directory.
 
+    The table is judged by what was written, so that a run does not begin by refusing it; the
+    stages made for this are the run's own, which reuses them.
+
     Raises:
         SettingsError: the files exist, or the target is no column of the data.
-        DataRefused: the data cannot be read.
+        DataRefused: the data cannot be read, or a run on what was written would be refused.
 
     """
     from flows.propose import propose
@@ -43,8 +46,13 @@ def begin(
     contract.unlink(missing_ok=True)
     spec = load_spec(settings)
     maker = Maker(spec, open_home(folder), Progress(quiet=True))
-    for stage in ("load", "analyze", "contract"):
-        maker.make(stage)
+    try:
+        for stage in ("load", "analyze", "contract", "engineer", "validate"):
+            maker.make(stage)
+    except DataRefused as error:
+        wrote = f"wrote {settings.name}" + (f" and {contract.name}" if contract.exists() else "")
+        msg = f"{wrote}, but a run would end here: {error}"
+        raise DataRefused(msg, error.failures) from None
     return {
         "settings": settings.name,
         "contract": contract.name,

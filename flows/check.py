@@ -22,8 +22,11 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
 
     """
     maker = Maker(spec, open_home(spec.folder), progress)
-    for stage in BEFORE_TRAINING:
-        maker.make(stage.name)
+    try:
+        for stage in BEFORE_TRAINING:
+            maker.make(stage.name)
+    finally:
+        maker.remember()
     validation = read_json(maker.made["validate"].path / "validation.json")
     split = read_json(maker.made["split"].path / "split.json")
     profile = read_json(maker.made["analyze"].path / "profile.json")

@@ -45,8 +45,9 @@ def main() -> None:
         app()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # whoever read the output may have left
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 
@@ -62,6 +63,8 @@ def _for_people() -> Iterator[None]:
     except PenstockError as error:
         print(f"penstock: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:
+        raise typer.Exit(0) from None  # `penstock schema | head`
     except Exception as error:  # noqa: BLE001 - the last resort
         traceback.print_exc()
         print(
@@ -180,6 +183,10 @@ def score(
         if as_json:
             _out(done)
         else:
+            for column in done["replaced_columns"]:
+                print(
+                    f"  warning: IN has a column {column!r}; OUT holds the model's", file=sys.stderr
+                )
             print(
                 f"{done['rows']:,} rows scored by {done['model']}, {done['bad_rows']:,} bad; wrote {out}"
             )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import re
 import shutil
 import sqlite3
+import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.home import GIGABYTE, open_home
+from flows.home import GIGABYTE, open_home, runs_under_way
+from flows.track import public
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +30,8 @@ LEAST_FREE = 2 * GIGABYTE
 def examine(folder: Path) -> list[dict[str, Any]]:
     """Return findings: what was looked at, whether it is fine, what was found and what to do."""
     home = open_home(folder)
-    checks = (_versions(), _bad_versions(), _disk(home), _database(home), _locks(home))
+    installed, home_of_ours = (_versions(), _bad_versions()), (_disk(home), _database(home))
+    checks = (*installed, *home_of_ours, _servers(home), _locks(home))
     return [finding for findings in checks for finding in findings]
 
 
@@ -90,7 +95,7 @@ def _database(home: Home) -> Iterator[dict[str, Any]]:
     if not home.embedded or not path.is_file():
         return
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             found = database.execute("pragma quick_check").fetchone()[0]
     except sqlite3.Error as error:
         found = str(error)
@@ -98,9 +103,24 @@ def _database(home: Home) -> Iterator[dict[str, Any]]:
     yield _finding("MLflow database", text, ok=found == "ok")
 
 
+def _servers(home: Home) -> Iterator[dict[str, Any]]:
+    """Ask the servers that the environment names whether they are well."""
+    named = {"MLFLOW_TRACKING_URI": home.tracking_uri, "PREFECT_API_URL": home.prefect_url}
+    for name, address in named.items():
+        if not address or not address.startswith(("http://", "https://")):
+            continue
+        try:
+            with urllib.request.urlopen(f"{address.rstrip('/')}/health", timeout=5) as answer:  # noqa: S310
+                found, ok = f"{public(address)} answers", answer.status == HTTPStatus.OK
+        except (OSError, ValueError) as error:
+            found, ok = f"{public(address)} does not answer ({error}); start it or unset it", False
+        yield _finding(name, found, ok=ok)
+
+
 def _locks(home: Home) -> Iterator[dict[str, Any]]:
-    for path in (home.root / "locks").glob("run-*.json"):
-        yield _finding("run under way", path.read_text(encoding="utf-8"), ok=True)
+    for run in runs_under_way(home):
+        text = f"{run['name']}, process {run['process']}, since {run['since']}"
+        yield _finding("run under way", text, ok=True)
     for path in (home.root / "locks").glob("publish-*.json"):
         text = f"{path.name}: a run ended while publishing; run it again"
         yield _finding("unfinished publication", text, ok=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flows.home import file_name
 from flows.stage import digest_of
 from flows.stages import read_json, write_json
 
@@ -22,7 +23,7 @@ class FrozenSplit:
 
     def __init__(self, root: Path, spec: Spec) -> None:
         """Read nothing yet."""
-        self.path = root / "splits" / f"{spec.name.encode('utf-8').hex()[:120]}.json"
+        self.path = root / "splits" / f"{file_name(spec.name)}.json"
         roles = spec.data.model_dump(include={"id", "group", "time", "target"})
         self.kind = digest_of([spec.split.model_dump(mode="json"), roles])[:32]
 

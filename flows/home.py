@@ -11,14 +11,18 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import math
 import os
+import re
 import shutil
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flows.errors import Busy, PenstockError
 
@@ -35,13 +39,16 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # Threads that spin while they wait make a step 5 to 15 times slower on a busy machine.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "PREFECT_CLI_COLORS": "false",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its API keeps every line
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "TQDM_DISABLE": "1",
 }
-"""No telemetry, no chatter: set where the environment does not say otherwise."""
+"""No telemetry, no chatter, no spinning: set where the environment does not say otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +65,11 @@ class Home:
     def cache(self) -> Path:
         """The artifacts of stages."""
         return self.root / "cache"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a killed stage goes on from, by stage and key; empty between runs."""
+        return self.root / "checkpoints"
 
     @property
     def runs(self) -> Path:
@@ -84,6 +96,12 @@ def _database(root: Path) -> str:
     return f"sqlite:///{root / 'mlflow.db'}"
 
 
+def file_name(name: str) -> str:
+    """A name of any script as the name of a file: readable, and never that of another name."""
+    readable = re.sub(r"[^\w-]", "_", name)[:40]
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
 def open_home(folder: Path) -> Home:
     """Return the home for settings in `folder`, making its folders; sets the frameworks' environment.
 
@@ -100,28 +118,30 @@ def open_home(folder: Path) -> Home:
     try:
         for path in (home.cache, home.runs, home.quarantine, home.artifacts, root / "locks"):
             path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root / "locks"):
+            pass  # a folder that is there already may still be somebody else's
     except OSError as error:
-        msg = (
-            f"the home {root} must be writable: {error.strerror}; PENSTOCK_HOME names another place"
-        )
+        found = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+        msg = f"the home {root} must be writable: {found}; PENSTOCK_HOME names another place"
         raise PenstockError(msg) from None
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(root / "prefect"))
-    os.environ.setdefault("MLFLOW_REGISTRY_URI", home.tracking_uri)
     return home
 
 
 def prepare_tracking(home: Home) -> None:
     """Create the embedded MLflow database, once, under a lock; a server is left to itself."""
-    if not home.embedded or (home.root / "locks" / "mlflow.ready").exists():
+    ready = home.root / "locks" / "mlflow.ready"
+    if not home.embedded or (ready.exists() and (home.root / "mlflow.db").exists()):
         return
     from filelock import FileLock
-    from mlflow.tracking import MlflowClient
+
+    from flows.registry import client
 
     with FileLock(home.root / "locks" / "mlflow.lock"):
-        MlflowClient(tracking_uri=home.tracking_uri).search_experiments(max_results=1)
-        (home.root / "locks" / "mlflow.ready").touch()
+        client(home).search_experiments(max_results=1)
+        ready.touch()
 
 
 @contextlib.contextmanager
@@ -134,9 +154,8 @@ def one_run_at_a_time(home: Home, name: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    safe = name.encode("utf-8").hex()[:120]
-    owner = home.root / "locks" / f"run-{safe}.json"
-    lock = FileLock(home.root / "locks" / f"run-{safe}.lock")
+    owner = home.root / "locks" / f"run-{file_name(name)}.json"
+    lock = FileLock(owner.with_suffix(".lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -144,7 +163,8 @@ def one_run_at_a_time(home: Home, name: str) -> Iterator[None]:
         raise Busy(msg) from None
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        owner.write_text(json.dumps({"process": os.getpid(), "since": since}), encoding="utf-8")
+        facts = {"name": name, "process": os.getpid(), "since": since}
+        owner.write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)
@@ -158,25 +178,58 @@ def _holder(owner: Path) -> str:
     return ""
 
 
+def runs_under_way(home: Home) -> list[dict[str, Any]]:
+    """Return name, process and since of the runs whose lock is held; a dead process holds none."""
+    from filelock import FileLock, Timeout
+
+    found = []
+    for owner in sorted((home.root / "locks").glob("run-*.json")):
+        try:
+            with FileLock(owner.with_suffix(".lock"), timeout=0):
+                continue
+        except Timeout:
+            with contextlib.suppress(OSError, ValueError):
+                found.append(json.loads(owner.read_text(encoding="utf-8")))
+    return found
+
+
 def retire(home: Home, *, days: int, gigabytes: float) -> list[str]:
     """Remove what is older than `days` and what exceeds `gigabytes` of cache; say what went.
 
-    Only what can be made again is touched: never the database, nor the artifacts of models.
+    Only what can be made again is touched: never the database, nor the artifacts of models, nor
+    what a run under way has made or used.
     """
-    oldest = time.time() - days * DAY
-    known = (*home.cache.glob("*/*"), *home.runs.glob("*"), *home.quarantine.glob("*/*"))
-    removed = [_remove(path, home.root) for path in known if path.stat().st_mtime < oldest]
-    return removed + _shrink(home, int(gigabytes * GIGABYTE))
+    begun = [datetime.fromisoformat(run["since"]).timestamp() for run in runs_under_way(home)]
+    in_use = min(begun, default=math.inf)
+    oldest = min(time.time() - days * DAY, in_use)
+    folders = (home.cache, home.checkpoints, home.quarantine)
+    known = [*home.runs.glob("*"), *(path for folder in folders for path in folder.glob("*/*"))]
+    removed = [_remove(path, home.root) for path in known if _used(path) < oldest]
+    return removed + _shrink(home, int(gigabytes * GIGABYTE), in_use)
 
 
-def _shrink(home: Home, allowed: int) -> list[str]:
-    folders = sorted(home.cache.glob("*/*"), key=lambda p: p.stat().st_mtime, reverse=True)
+def _used(path: Path) -> float:
+    """When a path was used last; another process may have removed it since it was listed."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return math.inf
+
+
+def _shrink(home: Home, allowed: int, in_use: float) -> list[str]:
     total, removed = 0, []
-    for folder in folders:
-        total += sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-        if total > allowed:
+    for folder in sorted(home.cache.glob("*/*"), key=_used, reverse=True):
+        total += sum(_size(path) for path in folder.rglob("*"))
+        if total > allowed and _used(folder) < in_use:
             removed.append(_remove(folder, home.root))
     return removed
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _remove(path: Path, root: Path) -> str:

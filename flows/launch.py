@@ -76,6 +76,11 @@ def _quiet() -> None:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Prefect would print the traceback of a refusal twice; the command says what was wrong once.
+    for name in (None, "prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.extra"):
+        for handler in logging.getLogger(name).handlers:
+            if type(handler).__name__ == "PrefectConsoleHandler":
+                handler.setLevel(logging.CRITICAL)
 
 
 def _flow(spec: Spec, overrides: Sequence[str], *, url: str, quiet: bool) -> BaseException | None:
@@ -89,7 +94,7 @@ def _flow(spec: Spec, overrides: Sequence[str], *, url: str, quiet: bool) -> Bas
     from flows.pipeline import pipeline
 
     # The heartbeat thread sleeps in steps of a second and is joined at the end: a second per run.
-    settings = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    settings: Any = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(settings):
         try:
             state = pipeline(str(spec.path), list(overrides), quiet=quiet, return_state=True)

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError, SettingsError, TrainingFailed
 from flows.frozen import FrozenSplit
+from flows.home import file_name
 from flows.stage import Artifact, Parts, Store, code_digest, digest_of, installed_versions
 from flows.stages import STAGES, Stage, read_json, write_json
 
@@ -64,6 +63,7 @@ class Maker:
         earlier = earlier_split(stage, self.spec, self.home, self.made)
         parts = self.parts[stage.name] = stage_parts(stage, self.spec, self.made, earlier)
         folders = {name: self.made[name].path for name in stage.needs}
+        folders["checkpoints"] = self.home.checkpoints / stage.name / parts.key[:32]
         spec, say = self.spec, self.progress.step
 
         def work(out: Path) -> Mapping[str, Any]:
@@ -114,14 +114,12 @@ class Maker:
         path.parent.mkdir(exist_ok=True)
         known = read_json(path) if path.is_file() else {}
         known |= {name: parts.record() for name, parts in self.parts.items()}
-        draft = path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
-        draft.replace(path)
+        write_json(path, known)
 
 
 def plan_path(home: Home, spec: Spec) -> Path:
     """Where the parts of a name's stages are remembered."""
-    return home.root / "plans" / f"{spec.name.encode('utf-8').hex()[:120]}.json"
+    return home.root / "plans" / f"{file_name(spec.name)}.json"
 
 
 def earlier_split(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from prefect.states import State
+    from prefect.client.schemas.objects import State
 
 
 def _flow_run_name() -> str:
@@ -64,7 +64,8 @@ def _stage(run: Run, name: str) -> None:
 
 
 def _task(name: str, work: Callable[[], Any]) -> None:
-    task(work, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)()
+    made = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    made(work)()
 
 
 def _ended(run: Run) -> State:

@@ -75,6 +75,6 @@ class Progress:
 
     def _write(self, text: str) -> None:
         if self.status:
-            self.status.console.print(text, markup=False, highlight=False)
+            self.status.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice

@@ -64,7 +64,7 @@ def propose(
         name: name of the experiment and the model; left out: from the file's name.
 
     Raises:
-        DataRefused: the data cannot be read.
+        DataRefused: the data cannot be read, or has too few rows of its classes.
         SettingsError: the target or an id is no column of the data.
 
     """

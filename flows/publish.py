@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import ArtifactRefused
+from flows.registry import ABSENT, addressed, client
 from flows.stage import file_digest
 
 if TYPE_CHECKING:
@@ -72,11 +73,10 @@ class Published:
 
 def find(home: Home, name: str, key: str) -> Any | None:
     """Return the registered version that has this key, or None."""
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
     quoted = name.replace("'", "\\'")
-    found = client.search_model_versions(f"name = '{quoted}' and tags.`penstock.key` = '{key}'")
+    found = client(home).search_model_versions(
+        f"name = '{quoted}' and tags.`penstock.key` = '{key}'"
+    )
     ready = [version for version in found if version.status == "READY"]
     return min(ready, key=lambda version: int(version.version)) if ready else None
 
@@ -84,12 +84,12 @@ def find(home: Home, name: str, key: str) -> Any | None:
 def champion(home: Home, name: str) -> Any | None:
     """Return the version behind `models:/<name>@champion`, or None where there is none."""
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
     try:
-        return client.get_model_version_by_alias(name, "champion")
-    except MlflowException:
+        return client(home).get_model_version_by_alias(name, "champion")
+    except MlflowException as error:
+        if error.error_code not in ABSENT:  # a registry that is away says nothing of a champion
+            raise
         return None
 
 
@@ -111,8 +111,9 @@ def publish(
     try:
         examined: Mapping[str, Any] = {}
         if known is None:
-            examined, model_id = _blessed_model(home, candidate, tracking_run, examiner())
-            known = _version(home, candidate, tracking_run, model_id, manifest, examined)
+            with addressed(home):  # the registry looks the logged model up at the process's own
+                examined, model_id = _blessed_model(home, candidate, tracking_run, examiner())
+                known = _version(home, candidate, tracking_run, model_id, manifest, examined)
         aliases, moved = _move_aliases(home, candidate, int(known.version))
     finally:
         intent.unlink(missing_ok=True)
@@ -138,8 +139,6 @@ def _blessed_model(
 
     local = home.runs / candidate.run / "model"
     shutil.rmtree(local, ignore_errors=True)
-    mlflow.set_tracking_uri(home.tracking_uri)
-    mlflow.set_registry_uri(home.tracking_uri)
     options = _model_options(candidate.folder)
     with _without_advice():
         mlflow.pyfunc.save_model(path=str(local), **options)
@@ -150,7 +149,7 @@ def _blessed_model(
     with mlflow.start_run(run_id=tracking_run), _without_advice():
         info = mlflow.pyfunc.log_model(name="model", **options)
     # start_run's end marks the run as finished; the pipeline still writes to it and ends it itself.
-    mlflow.tracking.MlflowClient(tracking_uri=home.tracking_uri).update_run(tracking_run, "RUNNING")
+    client(home).update_run(tracking_run, "RUNNING")
     _examine(home, candidate, examiner, f"models:/{info.model_id}", whole=False)
     return first, str(info.model_id)
 
@@ -234,11 +233,13 @@ def _version(
     examined: Mapping[str, Any],
 ) -> Any:
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
-    with contextlib.suppress(MlflowException):  # it exists already
-        client.create_registered_model(candidate.name)
+    writer = client(home)
+    try:
+        writer.create_registered_model(candidate.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
     tags = {
         "penstock.key": candidate.key,
         "penstock.run": candidate.run,
@@ -246,7 +247,7 @@ def _version(
         "penstock.blessing.mechanical": _sentence(examined),
         **{f"penstock.{name}": value[:4000] for name, value in candidate.tags.items()},
     }
-    return client.create_model_version(
+    return writer.create_model_version(
         candidate.name,
         source=f"models:/{model_id}",
         run_id=tracking_run,
@@ -263,15 +264,13 @@ def _sentence(examined: Mapping[str, Any]) -> str:
 
 def _move_aliases(home: Home, candidate: Candidate, version: int) -> tuple[tuple[str, ...], bool]:
     """Point `challenger`, then `previous`, last of all `champion`; return what the version holds."""
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
-    client.set_registered_model_alias(candidate.name, "challenger", str(version))
+    writer = client(home)
+    writer.set_registered_model_alias(candidate.name, "challenger", str(version))
     before = champion(home, candidate.name)
     moved = candidate.promote and (before is None or int(before.version) != version)
     if moved and before is not None:
-        client.set_registered_model_alias(candidate.name, "previous", before.version)
+        writer.set_registered_model_alias(candidate.name, "previous", before.version)
     if moved:
-        client.set_registered_model_alias(candidate.name, "champion", str(version))
-    held = client.get_registered_model(candidate.name).aliases
+        writer.set_registered_model_alias(candidate.name, "champion", str(version))
+    held = writer.get_registered_model(candidate.name).aliases
     return tuple(sorted(alias for alias, number in held.items() if int(number) == version)), moved

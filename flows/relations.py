@@ -221,6 +221,6 @@ def repeated(hashes: np.ndarray, target: np.ndarray | None) -> tuple[int, int]:
         return len(hashes) - len(distinct), 0
     low = np.full(len(distinct), np.inf)
     high = np.full(len(distinct), -np.inf)
-    np.minimum.at(low, inverse, target)
-    np.maximum.at(high, inverse, target)
+    np.fmin.at(low, inverse, target)  # a missing target (NaN) is no other target
+    np.fmax.at(high, inverse, target)
     return len(hashes) - len(distinct), int(counts[low < high].sum())

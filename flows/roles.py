@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from expectations.failure import shown
+from expectations.failure import Failure, describe, shown
+from flows.errors import DataRefused
 from flows.spec import SplitSpec
 from flows.split import fold_count
 
@@ -78,14 +79,20 @@ def _kinds(profile: Mapping[str, Any]) -> list[str]:
     names: dict[str, list[str]] = {}
     for column in _features(profile):
         names.setdefault(column["kind"], []).append(shown(column["name"], 30))
-    plural = {"category": "categories", "boolean": "booleans", "text": "texts (no features)"}
-    plural["ignored"] = "ignored (constant or empty)"
+    notes = {"text": " (no features)", "ignored": " (constant or empty)"}
     said = [
-        f"{len(found)} {plural.get(kind, kind + 's')}: {', '.join(found[:6])}"
+        f"{len(found)} {_counted(kind, len(found))}{notes.get(kind, '')}: {', '.join(found[:6])}"
         + (", ..." if len(found) > 6 else "")
         for kind, found in names.items()
     ]
     return [f"kinds: {'; '.join(said)}"] if said else []
+
+
+def _counted(kind: str, count: int) -> str:
+    """A kind after its count: 1 category, 2 categories."""
+    if count == 1 or kind == "ignored":
+        return kind
+    return {"category": "categories"}.get(kind, f"{kind}s")
 
 
 def _marks(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
@@ -222,13 +229,30 @@ def _rare(draft: Draft, table: pd.DataFrame) -> list[str]:
         for label, count in counts.items()
         if count < 10 * needed and len(rows[labels == label].drop_duplicates(features)) < needed
     ]
-    if not small or len(counts) - len(small) < 2:
+    if not small:
         return []
+    if len(counts) - len(small) < 2:
+        raise _unjudgeable(target, counts, len(small), needed)
     names = ", ".join(shown(label) for label in small[:5])
     why = f"{names} has fewer than {needed} different rows: trained on, never judged"
     draft.split["rare"] = "train_only"
     draft.why["split.rare"] = why
     return [f"rare: train_only: {why}"]
+
+
+def _unjudgeable(target: str, counts: pd.Series, small: int, needed: int) -> DataRefused:
+    """The refusal of a target whose classes are so small that there is nothing to tell apart."""
+    listed = ", ".join(f"{shown(label)} {count:,}" for label, count in counts.iloc[:5].items())
+    more = f", and {len(counts) - 5:,} more" if len(counts) > 5 else ""
+    failure = Failure(
+        rule="split.rare",
+        column=target,
+        count=small,
+        total=len(counts),
+        message=f"two classes or more must have {needed} different rows each, found {listed}{more}",
+        advice="give more rows of the rare classes, or another --target",
+    )
+    return DataRefused(f"the target has too few rows per class:\n{describe([failure])}", [failure])
 
 
 def _fraction(draft: Draft, profile: Mapping[str, Any]) -> list[str]:

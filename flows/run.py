@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -19,6 +20,7 @@ from flows.maker import Maker
 from flows.stage import code_digest, digest_of, installed_versions
 from flows.stages import read_json, settings_digest, write_json
 from flows.summary import parts_of_report, summarize
+from flows.verdict import ENDS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -53,10 +55,12 @@ class Run:
         """Take the lock of the name and open the MLflow run."""
         from flows.track import Tracker
 
-        self._lock = one_run_at_a_time(self.home, self.spec.name)
-        self._lock.__enter__()
-        self.folder.mkdir(parents=True)
-        self.tracker = Tracker(self.home, self.spec.name, self.id)
+        with contextlib.ExitStack() as held:
+            held.enter_context(one_run_at_a_time(self.home, self.spec.name))
+            self.folder.mkdir(parents=True)
+            self.tracker = Tracker(self.home, self.spec.name, self.id)
+            held.callback(self.tracker.close)
+            self._held = held.pop_all()
         self.tracker.start({"penstock.run": self.id, "penstock.name": self.spec.name})
         return self
 
@@ -71,8 +75,7 @@ class Run:
         finally:
             if self._examiner is not None:
                 self._examiner.close()
-            self.tracker.close()
-            self._lock.__exit__(None, None, None)
+            self._held.close()
 
     @property
     def seconds(self) -> float:
@@ -93,6 +96,7 @@ class Run:
     def _prepare(self, stage: str) -> None:
         """Let the fresh process that will question the model warm up while networks train."""
         if stage == "train":
+            self.tracker.settle()  # a server that is away is said before hours are spent
             _ = self.examiner
 
     def _keep_quarantine(self, validated: Artifact) -> None:
@@ -169,8 +173,7 @@ class Run:
         self.tracker.settle()  # the run must exist before a model can belong to it
         asked = candidate(self)
         self.published = publish(self.home, asked, self.tracker.run_id, lambda: self.examiner)
-        ends = {"promote": "promoted", "reject": "rejected", "inconclusive": "kept"}
-        self.outcome = ends[verdict.outcome]
+        self.outcome = ENDS[verdict.outcome]
         if self.published.unchanged and self.outcome == "promoted" and not self.published.moved:
             self.outcome = "unchanged"
         text = f"{self.published.name} version {self.published.version}: {self.outcome}"
@@ -190,7 +193,8 @@ class Run:
         except PenstockError as trouble:
             if error is None:
                 raise
-            self.progress.warn(str(trouble))
+            if trouble is not error:
+                self.progress.warn(str(trouble))
         for gone in retire(self.home, days=self.spec.keep.days, gigabytes=self.spec.keep.gigabytes):
             self.progress.say(f"  removed by [keep]: {gone}")
 

@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import DataRefused, PenstockError, SettingsError
 from flows.home import open_home
+from flows.registry import addressed, resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,16 +42,16 @@ def score(model: str, source: Path, out: Path, *, spec: Path | None = None) -> d
     if not out.absolute().parent.is_dir():
         msg = f"OUT must lie in a folder that exists, found {out.absolute().parent}"
         raise SettingsError(msg)
+    import pandas as pd
+
     home = open_home(spec.absolute().parent if spec else Path.cwd())
-    version = _version(home, model)
+    version = resolve(home, model)
     table = _read(source, version.tags.get("penstock.reading"), spec)
     answers = _predict(home, version, table)
-    status = answers.pop("bad_row").replace("", "ok")
+    answers["status"] = answers.pop("bad_row").replace("", "ok")
     clash = [name for name in answers.columns if name in table.columns]
-    scored = table.drop(columns=clash).assign(
-        **{name: answers[name].to_numpy() for name in answers.columns}
-    )
-    scored["status"] = status.to_numpy()
+    answers.index = table.index
+    scored = pd.concat([table.drop(columns=clash), answers], axis=1)
     _write(
         scored,
         out,
@@ -58,32 +60,10 @@ def score(model: str, source: Path, out: Path, *, spec: Path | None = None) -> d
     return {
         "model": f"{version.name} version {version.version}",
         "rows": len(scored),
-        "bad_rows": int((scored["status"] != "ok").sum()),
+        "bad_rows": int((answers["status"] != "ok").to_numpy().sum()),
         "replaced_columns": clash,
         "out": str(out),
     }
-
-
-def _version(home: Home, model: str) -> Any:
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
-    name, at, alias = model.removeprefix("models:/").partition("@")
-    try:
-        if at:
-            return client.get_model_version_by_alias(name, alias)
-        name, slash, number = name.rpartition("/")
-        if slash:
-            return client.get_model_version(name, number)
-        return client.get_model_version_by_alias(number, "champion")
-    except MlflowException:
-        known = sorted(m.name for m in client.search_registered_models())
-        msg = (
-            f"MODEL must be NAME@alias or NAME/version of a registered model, found {model!r}; "
-            f"{home.root} has {', '.join(known) or 'none'} (PENSTOCK_HOME names another home)"
-        )
-        raise PenstockError(msg) from None
 
 
 def _read(source: Path, reading: str | None, spec: Path | None) -> pd.DataFrame:
@@ -110,7 +90,10 @@ def _without_target(data: Any, source: Path) -> Any:
     if source.suffix == ".parquet" or not source.is_file():
         return data
     with source.open(encoding=data.encoding, errors="replace", newline="") as stream:
-        first = next(csv.reader(stream, delimiter=data.separator), [])
+        quote = data.quote or None
+        quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+        lines = csv.reader(stream, delimiter=data.separator, quotechar=quote, quoting=quoting)
+        first = next(lines, [])
     if len(first) == len(data.names) - 1:
         return data.model_copy(update={"names": tuple(n for n in data.names if n != data.target)})
     return data
@@ -119,10 +102,9 @@ def _without_target(data: Any, source: Path) -> Any:
 def _predict(home: Home, version: Any, table: pd.DataFrame) -> pd.DataFrame:
     import mlflow
 
-    mlflow.set_tracking_uri(home.tracking_uri)
-    mlflow.set_registry_uri(home.tracking_uri)
     try:
-        model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
+        with addressed(home):
+            model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
     except Exception as error:
         msg = f"{version.name} version {version.version} must load, but did not: {error}"
         raise PenstockError(msg) from error
@@ -134,7 +116,7 @@ def _predict(home: Home, version: Any, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(scored: pd.DataFrame, out: Path, facts: dict[str, str]) -> None:
-    draft = out.with_name(f".{out.name}.part")
+    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         if out.suffix == ".csv":
             scored.to_csv(draft, index=False)

@@ -24,6 +24,7 @@ LEAST_ROWS = 20
 ROWS_PER_FOLD = 2
 AUTO_FOLDS = 5  # what split.folds = "auto" means for a small table
 CLASSES_LISTED = 200
+UNUSED_LISTED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,8 @@ def sound(
     names = [entry["name"] for entry in schema["columns"]]
     dropped = {n: "every cell is missing" for n in names if not usable[n].notna().any()}
     labels = rows[schema["target"]].dropna()
-    failures = [*_rows(spec, contract, len(rows)), *_features(names, dropped, len(usable))]
+    failures = _rows(spec, contract, len(rows))
+    failures += _features(contract, names, dropped, len(usable))
     if schema["target_column"]["kind"] == "number":
         target = Target(task="regression", classes=None)
         failures += _constant_target(schema["target"], labels)
@@ -108,7 +110,9 @@ def _rows(spec: Spec, contract: Contract, rows: int) -> list[Failure]:
     return [_failure("table.rows", None, message, "gather more rows, or ask for fewer folds")]
 
 
-def _features(names: list[str], dropped: Mapping[str, str], rows: int) -> list[Failure]:
+def _features(
+    contract: Contract, names: list[str], dropped: Mapping[str, str], rows: int
+) -> list[Failure]:
     failures = [
         _failure(
             f"{name}.empty",
@@ -123,10 +127,28 @@ def _features(names: list[str], dropped: Mapping[str, str], rows: int) -> list[F
     ]
     if len(dropped) < len(names):
         return failures
-    left = "every feature is empty" if names else "the contract has no column with role feature"
-    advice = "look at role and note of each column in the contract"
+    left = "every feature is empty" if names else _unused(contract)
+    advice = (
+        'give the table a number, date or category to learn from, or give a column role = "feature" '
+        'and kind = "category" in the contract; free text is not learned from'
+    )
     said = f"need at least one feature to learn from, but {left}"
     return [*failures, _failure("table.features", None, said, advice)]
+
+
+def _unused(contract: Contract) -> str:
+    """Say what the columns are instead of features."""
+    from expectations.failure import shown
+
+    said = [
+        f"{shown(name)} ({column.note or column.role})"
+        for name, column in contract.columns.items()
+        if column.role not in ("target", "feature")
+    ]
+    more = f", and {len(said) - UNUSED_LISTED:,} more" if len(said) > UNUSED_LISTED else ""
+    return (
+        f"no column is one: {', '.join(said[:UNUSED_LISTED]) or 'there is only the target'}{more}"
+    )
 
 
 def _constant_target(name: str, values: pd.Series) -> list[Failure]:

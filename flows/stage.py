@@ -156,8 +156,10 @@ class Store:
             try:
                 folder.rename(place)
             except OSError:  # another run was first: its artifact has the same key
-                if not place.is_dir():
+                first = self.find(stage, parts.key)
+                if first is None:
                     raise
+                return first
             _flush(place.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

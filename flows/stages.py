@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,11 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for stages and people: readable, any script, no NaN."""
+    """Write JSON for stages and people: readable, any script, no NaN; whole or not at all."""
     text = json.dumps(value, ensure_ascii=False, indent=1, default=str, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft.write_text(text + "\n", encoding="utf-8")
+    draft.replace(path)
 
 
 def _load(spec: Spec, _: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
@@ -136,7 +139,8 @@ def _train(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping
 
     schema = read_json(made["validate"] / "schema.json")
     clean, ledger = made["validate"] / "clean.parquet", made["split"] / "ledger.parquet"
-    return train(spec, schema, clean, ledger, out, progress=say)
+    again = made["checkpoints"]
+    return train(spec, schema, clean, ledger, out, progress=say, checkpoints=again)
 
 
 def _export(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from flows.errors import ArtifactRefused, DataRefused
 from flows.stage import code_digest, digest_of, installed_versions
-from flows.stages import STAGES, read_json, settings_digest
+from flows.stages import read_json, settings_digest
+from flows.verdict import ENDS, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
     from flows.publish import Candidate
     from flows.run import Run
 
-SAID = {
-    "promoted": "Promoted",
-    "kept": "Kept what was in service",
-    "rejected": "Rejected",
-    "unchanged": "Unchanged",
-    "dry_run": "Dry run",
-    "refused": "Refused",
-    "failed": "Failed",
-}
 LONGEST_ERROR = 4000
 READING = ("separator", "encoding", "quote", "header", "names")
 """How text files were read, kept with a version so that scoring reads them alike."""
@@ -84,7 +76,7 @@ def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
             {"name": name, "seconds": made.seconds, "reused": made.reused, "key": made.key[:16]}
             for name, made in run.made.items()
         ],
-        "verdict": _verdict(run, evidence, error),
+        "verdict": _verdict(run, parts, error),
         "failures": [f.to_json() for f in error.failures] if isinstance(error, DataRefused) else [],
         "error": _error(error),
         "rows": _rows(parts),
@@ -108,37 +100,19 @@ def _schema(run: Run) -> dict[str, Any]:
     return read_json(run.made[stage].path / "schema.json") if stage else {}
 
 
-def _verdict(run: Run, evidence: dict[str, Any], error: BaseException | None) -> dict[str, Any]:
-    metric = evidence.get("metric")
-    found = evidence.get("metrics", {}).get("test", {}).get(metric, {}) if metric else {}
-    reasons = list(run.verdict.reasons) if run.verdict else []
-    if error is not None:
-        reasons = [(str(error).splitlines() or [type(error).__name__])[0]]
-    verdict = {
-        "outcome": run.outcome,
-        "reasons": reasons,
-        "decided_by": run.verdict.decided_by if run.verdict else None,
-        "metric": metric,
-        "split": "test",
-        **{key: found.get(key) for key in ("value", "low", "high")},
-    }
-    return {**verdict, "sentence": sentence(run, verdict)}
-
-
-def sentence(run: Run, verdict: dict[str, Any]) -> str:
-    """The verdict in one sentence with its number."""
-    head = SAID.get(run.outcome, run.outcome)
-    if run.published is not None:
-        head += f": {run.published.name} version {run.published.version}"
-    if verdict.get("value") is not None:
-        interval = (
-            f" [{verdict['low']:.4g}, {verdict['high']:.4g}]"
-            if verdict.get("low") is not None
-            else ""
-        )
-        head += f", {verdict['metric']} {verdict['value']:.4g}{interval} on test"
-    reasons = verdict["reasons"]
-    return f"{head}; {reasons[0]}." if reasons else f"{head}."
+def _verdict(
+    run: Run, parts: Mapping[str, Any], error: BaseException | None = None, outcome: str = ""
+) -> dict[str, Any]:
+    made = run.published
+    return verdict_of(
+        outcome or run.outcome,
+        run.verdict,
+        parts.get("evidence", {}),
+        floors=run.spec.gate.floors,
+        subject=f"{made.name} version {made.version}" if made else "",
+        rows=_rows(parts).get("test"),
+        error=error,
+    )
 
 
 def _error(error: BaseException | None) -> str | None:
@@ -148,7 +122,7 @@ def _error(error: BaseException | None) -> str | None:
     return text[:LONGEST_ERROR]
 
 
-def _rows(parts: dict[str, Any]) -> dict[str, Any]:
+def _rows(parts: Mapping[str, Any]) -> dict[str, Any]:
     counts = {side: c.get("rows") for side, c in parts.get("split", {}).get("counts", {}).items()}
     read = parts.get("load", {}).get("rows")
     quarantined = parts.get("validation", {}).get("quarantined")
@@ -266,10 +240,9 @@ def candidate(run: Run) -> Candidate:
     """What this run asks to have published."""
     from flows.publish import Candidate
 
-    evidence = read_json(run.made["assess"].path / "evidence.json")
-    verdict = _verdict(run, evidence, None)
     outcome = run.verdict.outcome if run.verdict else "inconclusive"
-    ended = {"promote": "promoted", "reject": "rejected"}.get(outcome, "kept")
+    ended = ENDS[outcome]
+    verdict = _verdict(run, parts_of_report(run), outcome=ended)
     exported = run.made["export"].path
     tags = {"verdict": ended, "reasons": "; ".join(verdict["reasons"])}
     tags |= {f"digest.{k}": v for k, v in _digests(run).items()}
@@ -293,19 +266,9 @@ def candidate(run: Run) -> Candidate:
             "tolerance": 1e-5,
         },
         tags=tags,
-        description=_description(run, verdict, ended),
+        description=f"{verdict['sentence']} Predicts {run.spec.data.target!r}; run {run.id}.",
         promote=outcome == "promote",
     )
-
-
-def _description(run: Run, verdict: dict[str, Any], ended: str) -> str:
-    value = (
-        f"{verdict['metric']} {verdict['value']:.4g} on test"
-        if verdict["value"] is not None
-        else ""
-    )
-    why = verdict["reasons"][0] if verdict["reasons"] else ""
-    return f"{ended.capitalize()}: {value}; {why}. Predicts {run.spec.data.target!r}; run {run.id}."
 
 
 def verdict_markdown(run: Run) -> str:
@@ -325,11 +288,6 @@ def verdict_markdown(run: Run) -> str:
         f"MLflow: {summary['links']['mlflow']}",
     ]
     return "\n".join(lines)
-
-
-def stage_names() -> tuple[str, ...]:
-    """The stages in order, for readers of summaries."""
-    return tuple(stage.name for stage in STAGES)
 
 
 def as_text(summary: dict[str, Any]) -> str:

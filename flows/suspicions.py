@@ -112,7 +112,9 @@ def alarms(
         for column in features:
             graver = kind == "leak" and "target_copy" in column["flags"]
             twice = kind == "identifier" and "row_number" in column["flags"]
-            if kind in column["flags"] and not graver and not twice:
+            # Free text and what is ignored is never read as anything else.
+            unread = kind == "mixed" and column["kind"] in {"text", "ignored"}
+            if kind in column["flags"] and not graver and not twice and not unread:
                 found.append(_alarm(kind, column, sentence))
     found += _of_table(target, duplicates, spec, rows)
     for column in features:

@@ -3,11 +3,17 @@
 - Everything is written by one background thread, in order, off the training loop's path; the
   first write that failed is raised when the run asks for its results.
 - The explicit client is used throughout: the fluent API keeps its active run per thread.
-- Metric names take a few characters only, so other names are slugged and the map is kept.
+- MLflow's keys take a few characters only: another name is slugged, told apart by a digest, and
+  the tag `penstock.name.<slug>` keeps it.
+- After the first call that failed nothing more is asked of the server, so a server that is away
+  costs its patience once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import posixpath
 import re
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,22 +21,33 @@ from pathlib import Path  # noqa: TC003 - read at run time by the queue's calls
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
-from flows.home import prepare_tracking
+from flows.home import file_name, prepare_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from flows.home import Home
 
-PARAMETERS_PER_CALL = 100
-METRICS_PER_CALL = 1000
+METRICS_PER_CALL = 800
+ITEMS_PER_CALL = 100
+"""Parameters or tags; MLflow takes 100 of each, and 1,000 of all kinds, in one call."""
 LONGEST_PARAMETER = 500
 LONGEST_TAG = 5000
+LONGEST_KEY = 250
 
 
-def metric_name(name: str) -> str:
-    """Return `name` with what MLflow refuses in metric names replaced."""
-    return re.sub(r"[^\w\-. /]", "_", name, flags=re.ASCII)
+def key_of(name: str) -> str:
+    """Return `name` where MLflow takes it as a key, else a slug that no other name has."""
+    if (
+        re.fullmatch(r"[\w\-. /:]{1,250}", name)
+        and posixpath.normpath(name) == name
+        and not name.startswith(("/", ".."))
+        and name != "."
+    ):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    slug = re.sub(r"[^\w\-. ]", "_", name).strip(". ")[: LONGEST_KEY - 20]
+    return f"{slug or 'name'}-{digest}"
 
 
 class Tracker:
@@ -41,6 +58,8 @@ class Tracker:
         self.home, self.name, self.run = home, name, run
         self.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
         self.waiting: list[Future[Any]] = []
+        self.trouble: PenstockError | None = None
+        """What the first failed call came to; nothing is asked after it."""
         self.client: Any = None
         self.run_id = ""
         self.experiment_id = ""
@@ -50,39 +69,44 @@ class Tracker:
         self._later(self._start, dict(tags))
 
     def _start(self, tags: dict[str, str]) -> None:
-        from mlflow.tracking import MlflowClient
+        from flows.registry import client
 
         prepare_tracking(self.home)
-        self.client = MlflowClient(tracking_uri=self.home.tracking_uri)
+        self.client = client(self.home)
         self.experiment_id = self._experiment()
         tags = {"mlflow.runName": self.run, "mlflow.source.type": "PROJECT", **tags}
         run = self.client.create_run(self.experiment_id, tags=tags)
         self.run_id = run.info.run_id
 
     def _experiment(self) -> str:
-        known = self.client.get_experiment_by_name(self.name)
-        if known is not None:
-            if known.lifecycle_stage == "deleted":
-                msg = f"the MLflow experiment {self.name!r} is deleted; restore it or choose another name"
-                raise PenstockError(msg)
-            return known.experiment_id
+        from mlflow.exceptions import MlflowException
+
         location = None
         if self.home.embedded:
-            folder = self.home.artifacts / re.sub(r"[^\w.-]", "_", self.name)
-            location = folder.as_uri()
-        return self.client.create_experiment(self.name, artifact_location=location)
+            location = (self.home.artifacts / file_name(self.name)).as_uri()
+        known = self.client.get_experiment_by_name(self.name)
+        if known is None:
+            with contextlib.suppress(MlflowException):  # another host was first: it is found below
+                return self.client.create_experiment(self.name, artifact_location=location)
+            known = self.client.get_experiment_by_name(self.name)
+        if known.lifecycle_stage == "deleted":
+            msg = (
+                f"the MLflow experiment {self.name!r} is deleted; restore it or choose another name"
+            )
+            raise PenstockError(msg)
+        return known.experiment_id
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """Log parameters; long values are cut, as the whole settings are an artifact."""
-        self._later(self._log, self._parent, (), _parameters(values), {})
+        self._later(self._log, self._parent, (), dict(values), {})
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Log the parent's metrics, one value each."""
-        self._later(self._log, self._parent, [(n, v, 0) for n, v in values.items()], [], {})
+        self._later(self._log, self._parent, [(n, v, 0) for n, v in values.items()], {}, {})
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags of the parent."""
-        self._later(self._log, self._parent, (), [], dict(values))
+        self._later(self._log, self._parent, (), {}, dict(values))
 
     def dataset(self, *, name: str, digest: str, source: str, profile: str) -> None:
         """Log the data as a dataset input under our own full digest (MLflow's sees 10,000 rows)."""
@@ -126,7 +150,7 @@ class Tracker:
         tags = {"mlflow.parentRunId": self.run_id, "mlflow.runName": name, **tags}
         child = self.client.create_run(self.experiment_id, tags=tags).info.run_id
         points = [(n, v, i) for n, values in curves.items() for i, v in enumerate(values)]
-        self._log(lambda: child, points, _parameters(parameters), {})
+        self._log(lambda: child, points, parameters, {})
         self.client.set_terminated(child, status="FAILED" if failed else "FINISHED")
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
@@ -148,13 +172,9 @@ class Tracker:
         """
         waiting, self.waiting = self.waiting, []
         for call in waiting:
-            try:
-                call.result()
-            except PenstockError:
-                raise
-            except Exception as error:
-                msg = f"MLflow at {public(self.home.tracking_uri)} must take what a run writes: {_short(error)}"
-                raise PenstockError(msg) from error
+            call.result()
+        if self.trouble is not None:
+            raise self.trouble
 
     def close(self) -> None:
         """End the background thread."""
@@ -164,47 +184,54 @@ class Tracker:
         return self.run_id
 
     def _later(self, call: Callable[..., Any], *arguments: Any) -> None:
-        self.waiting.append(self.pool.submit(call, *arguments))
+        self.waiting.append(self.pool.submit(self._call, call, *arguments))
+
+    def _call(self, call: Callable[..., Any], *arguments: Any) -> None:
+        if self.trouble is not None:
+            return
+        try:
+            call(*arguments)
+        except PenstockError as error:
+            self.trouble = error
+        except Exception as error:  # noqa: BLE001 - whatever it was, `settle` raises it
+            where = public(self.home.tracking_uri)
+            text = f"MLflow at {where} must take what a run writes, but: {short(error)}"
+            self.trouble = PenstockError(text)
+            self.trouble.__cause__ = error
 
     def _log(
         self,
         run: Callable[[], str],
         points: Sequence[tuple[str, float, int]],
-        parameters: Sequence[Any],
+        parameters: Mapping[str, Any],
         tags: dict[str, str],
     ) -> None:
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
         metrics = [
-            Metric(metric_name(name), float(value), now, step)
+            Metric(key_of(name), float(value), now, step)
             for name, value, step in points
             if value is not None
         ]
-        labels = [RunTag(key, value[:LONGEST_TAG]) for key, value in tags.items()]
-        first = max(
-            1, -(-len(metrics) // METRICS_PER_CALL), -(-len(parameters) // PARAMETERS_PER_CALL)
-        )
-        for i in range(first):
-            self.client.log_batch(
-                run(),
-                metrics=metrics[i * METRICS_PER_CALL : (i + 1) * METRICS_PER_CALL],
-                params=parameters[i * PARAMETERS_PER_CALL : (i + 1) * PARAMETERS_PER_CALL],
-                tags=labels if i == 0 else [],
-            )
+        params = [Param(key_of(k), str(v)[:LONGEST_PARAMETER]) for k, v in parameters.items()]
+        named = {key_of(name): name for name in (*(p[0] for p in points), *parameters)}
+        slugged = {f"penstock.name.{k}"[:LONGEST_KEY]: n for k, n in named.items() if k != n}
+        labels = [RunTag(key, value[:LONGEST_TAG]) for key, value in (tags | slugged).items()]
+        size = {"metrics": METRICS_PER_CALL, "params": ITEMS_PER_CALL, "tags": ITEMS_PER_CALL}
+        items = {"metrics": metrics, "params": params, "tags": labels}
+        calls = max(-(-len(items[kind]) // size[kind]) for kind in items)
+        for i in range(calls):
+            pieces = {k: v[i * size[k] : (i + 1) * size[k]] for k, v in items.items()}
+            self.client.log_batch(run(), **pieces)
 
 
-def _parameters(values: Mapping[str, Any]) -> list[Any]:
-    from mlflow.entities import Param
-
-    return [Param(metric_name(k), str(v)[:LONGEST_PARAMETER]) for k, v in values.items()]
-
-
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split())
+def short(error: Exception) -> str:
+    """Return an error of a framework on one line, bounded."""
+    text = public(" ".join(str(error).split()))
     return f"{type(error).__name__}: {text[:300]}"
 
 
-def public(uri: str) -> str:
-    """A URI without credentials."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
+def public(text: str) -> str:
+    """Return a URI, or a text that quotes some, without credentials."""
+    return re.sub(r"//[^/\s]*@", "//***@", text)

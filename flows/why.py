@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
 from flows.home import open_home
+from flows.registry import resolve
 from flows.stages import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from flows.home import Home
 
 
 def why(what: str, folder: Path) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def why(what: str, folder: Path) -> dict[str, Any]:
     if len(runs) > 1:
         msg = f"{what!r} must name one run, it begins {len(runs)}: {', '.join(p.parent.name for p in runs[:5])}"
         raise PenstockError(msg)
-    version = _version(home, what)
+    version = resolve(home, what)
     path = home.runs / version.tags.get("penstock.run", "") / "summary.json"
     if path.is_file():
         return _of_run(path) | {"model": version.name, "version": int(version.version)}
@@ -54,23 +53,3 @@ def _of_run(path: Path) -> dict[str, Any]:
         "decided_by": verdict.get("decided_by"),
         "outcome": verdict["outcome"],
     }
-
-
-def _version(home: Home, what: str) -> Any:
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
-    name, at, alias = what.removeprefix("models:/").partition("@")
-    name, slash, number = name.partition("/")
-    try:
-        if slash:
-            return client.get_model_version(name, number)
-        return client.get_model_version_by_alias(name, alias if at else "champion")
-    except MlflowException:
-        known = sorted(m.name for m in client.search_registered_models())
-        msg = (
-            f"{what!r} must be a run or a registered model of {home.root}; "
-            f"models: {', '.join(known) or 'none'}; runs are in {home.runs}"
-        )
-        raise PenstockError(msg) from None

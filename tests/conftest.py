@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as a run has it; read when torch is imported
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 REAL_DATA = os.environ.get("PENSTOCK_DATA", "")
 

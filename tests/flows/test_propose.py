@@ -255,3 +255,26 @@ def test_real_tables_are_proposed_as_a_stranger_would_try(tmp_path, source, targ
     proposal, spec = proposed(tmp_path, str(data / source), target, test=given)
     assert spec.task == task
     assert proposal.decisions
+
+
+def test_classes_too_few_to_be_told_apart_are_refused_before_a_run(tmp_path):
+    frame = table().astype(object)
+    frame["bought"] = "no"
+    frame.loc[:2, "bought"] = "maybe"
+    with pytest.raises(DataRefused, match="found no 197, maybe 3") as refused:
+        propose(written(tmp_path, frame), "bought", folder=tmp_path)
+    assert refused.value.failures[0].column == "bought"
+    frame["bought"] = [f"label {k}" for k in range(len(frame))]
+    with pytest.raises(DataRefused, match="and 195 more"):
+        propose(written(tmp_path, frame), "bought", folder=tmp_path)
+
+
+def test_one_column_of_a_kind_is_said_in_the_singular(tmp_path):
+    proposal, _ = proposed(tmp_path, written(tmp_path, table()))
+    assert any("1 integer: age; 1 number: pay; 1 category: city" in s for s in proposal.decisions)
+
+
+def test_free_text_is_no_mixed_column(tmp_path):
+    frame = table().assign(ticket=[f"A/{k}" if k % 3 else str(k * 7) for k in range(200)])
+    proposal, _ = proposed(tmp_path, written(tmp_path, frame))
+    assert not any("mixes" in said for said in proposal.warnings)

@@ -1,0 +1,137 @@
+"""A run's verdict, and the one sentence that says it aloud with the number that decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from expectations.gate import Verdict
+
+SAID = {
+    "promoted": "Promoted",
+    "kept": "Kept what was in service",
+    "rejected": "Rejected",
+    "unchanged": "Unchanged",
+    "dry_run": "Dry run",
+    "refused": "Refused",
+    "failed": "Failed",
+}
+"""How a run may end, in words."""
+ENDS = {"promote": "promoted", "reject": "rejected", "inconclusive": "kept"}
+"""What becomes of a model, by the gate's outcome."""
+WOULD = {"promote": "be promoted", "reject": "be rejected", "inconclusive": "not be promoted"}
+MOST_DIGITS = 7
+
+
+def verdict_of(
+    outcome: str,
+    judged: Verdict | None,
+    evidence: Mapping[str, Any],
+    *,
+    floors: Mapping[str, float],
+    subject: str = "",
+    rows: int | None = None,
+    error: BaseException | None = None,
+) -> dict[str, Any]:
+    """Return `verdict` of summary.json.
+
+    Args:
+        outcome: a key of SAID.
+        judged: what the gate said, if it was asked.
+        evidence: what `flows.assess` found; empty where the run ended before.
+        floors: metric -> floor of the settings.
+        subject: the version that was registered, in words.
+        rows: how many test rows the number rests on.
+        error: what ended the run, if anything did.
+
+    """
+    metric = evidence.get("metric")
+    if judged is not None and judged.decided_by in floors:
+        metric = judged.decided_by
+    found = evidence.get("metrics", {}).get("test", {}).get(metric) or {}
+    reasons = list(judged.reasons) if judged else []
+    if error is not None:
+        reasons = [(str(error).splitlines() or [type(error).__name__])[0]]
+    verdict = {
+        "outcome": outcome,
+        "reasons": reasons,
+        "decided_by": judged.decided_by if judged else None,
+        "metric": metric,
+        "split": "test",
+        **{key: found.get(key) for key in ("value", "low", "high")},
+    }
+    number = "" if judged is None else _number_decided(verdict, judged, floors, rows)
+    return {**verdict, "sentence": _sentence(verdict, judged, subject, number, error)}
+
+
+def _sentence(
+    verdict: Mapping[str, Any],
+    judged: Verdict | None,
+    subject: str,
+    number: str,
+    error: BaseException | None,
+) -> str:
+    head = SAID.get(verdict["outcome"], verdict["outcome"])
+    if error is not None or judged is None:
+        why = verdict["reasons"][0].rstrip(".:") if verdict["reasons"] else "the run did not end"
+        return f"{head}: {why}."
+    if verdict["outcome"] == "dry_run":
+        return f"{head}, nothing is published: {number}, and so it would {WOULD[judged.outcome]}."
+    if verdict["outcome"] == "kept":
+        subject = f"{subject} has not earned its place" if subject else ""
+    if verdict["outcome"] == "unchanged":
+        subject = f"{subject} is in service already" if subject else ""
+    return f"{head}: {'; '.join(part for part in (subject, number) if part)}."
+
+
+def _number_decided(
+    verdict: Mapping[str, Any], judged: Verdict, floors: Mapping[str, float], rows: int | None
+) -> str:
+    """Say the deciding metric's value, its interval, and how it stands to what was asked."""
+    metric, value = verdict["metric"], verdict["value"]
+    where = f"on {rows:,} test rows" if rows else "on the test rows"
+    if value is None:
+        return f"{metric} is undefined {where}"
+    bound = floors.get(metric) if judged.decided_by == metric else None
+    digits = _digits(value, bound)
+    text = f"{metric} is {_shown(value, digits)}"
+    if verdict["low"] is not None and verdict["high"] is not None:
+        low, high = (_shown(verdict[key], digits) for key in ("low", "high"))
+        text += f" (95 % interval {low} to {high})"
+    standing = _against_floor(metric, value, bound) if bound is not None else _against_dummy(judged)
+    return f"{text} {where}{standing}"
+
+
+def _against_floor(metric: str, value: float, bound: float) -> str:
+    from expectations.metrics import METRICS
+
+    if METRICS[metric].direction == "max":
+        word = "at least" if value >= bound else "below"
+        return f", {word} the floor of {bound:,g}"
+    word = "at most" if value <= bound else "above"
+    return f", {word} the limit of {bound:,g}"
+
+
+def _against_dummy(judged: Verdict) -> str:
+    if judged.decided_by != "dummy":
+        return ""
+    words = {"promote": "better", "reject": "worse", "inconclusive": "not shown to be better"}
+    return f", {words[judged.outcome]} than the dummy's"
+
+
+def _digits(value: float, bound: float | None) -> int:
+    """As many digits as tell a value from its floor, at least three."""
+    if bound is None or value == bound:
+        return 3
+    enough = (
+        d for d in range(3, MOST_DIGITS) if float(f"{value:.{d}g}") != float(f"{bound:.{d}g}")
+    )
+    return next(enough, MOST_DIGITS)
+
+
+def _shown(value: float, digits: int) -> str:
+    if abs(value) >= 10 ** max(digits, 4):
+        return f"{value:,.0f}"
+    return f"{value:.{max(digits, 4) if abs(value) >= 1000 else digits}g}"
