@@ -51,7 +51,8 @@ def begin(
             maker.make(stage)
     except DataRefused as error:
         wrote = f"wrote {settings.name}" + (f" and {contract.name}" if contract.exists() else "")
-        msg = f"{wrote}, but a run would end here: {error}"
+        seen = "".join(f"\nseen: {warning}" for warning in proposal.warnings)
+        msg = f"{wrote}, but a run would end here: {error}{seen}"
         raise DataRefused(msg, error.failures) from None
     return {
         "settings": settings.name,

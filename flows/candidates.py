@@ -37,6 +37,7 @@ MARKS = ((",", "."), (".", ","), (",", " "), (".", " "), (".", "'"))  # decimal,
 CODE = re.compile(r"0\d+|\d{16,}")
 DATE_LIKE = re.compile(r"\d{6}|\d\D+\d")
 NUMERAL = re.compile("[+-]?[0-9.,' \u00a0\u202f\u2019]*[0-9][0-9.,' \u00a0\u202f\u2019]*")
+AMOUNT = re.compile(r"([$€£¥₩]?\s*)[+-]?\d[\d.,]*(\s*(?:%|[^\W\d_]{1,4}|[$€£¥₩°℃]\w?)?)")
 INTEGER = re.compile(r"[+-]?\d+")
 
 
@@ -201,6 +202,13 @@ def _agree(texts: Texts, formats: list[str | None]) -> bool:
     return all(np.array_equal(read[0], other, equal_nan=True) for other in read[1:])
 
 
+def _with_unit(texts: list[str]) -> bool:
+    """Whether all texts are numbers beside one and the same sign, as 12.5 % or $1,200.00 are."""
+    found = [AMOUNT.fullmatch(text) for text in texts]
+    signs = {(match[1].strip(), match[2].strip()) for match in found if match}
+    return all(found) and len(signs) == 1 and signs != {("", "")}
+
+
 def find_category(texts: Texts) -> Guess:
     """Take the texts as they are, with hints where they look like something else."""
     symbols = [text for text in texts.counts if text in SYMBOLS]
@@ -221,8 +229,11 @@ def find_category(texts: Texts) -> Guess:
             flags.append("mixed")
             hints.append(f"some cells are numbers, others are not, such as {shown(others[0])}")
         elif others and all(re.fullmatch(r"[+-]?\d[\d.,]*", text) for text in others):
-            flags.append("mixed")
+            flags.append("ambiguous_number")
             hints.append(f"{shown(others[0])} could have a decimal or a thousands mark: say which")
+        elif others and _with_unit(others):
+            flags.append("unit")
+            hints.append(f"{shown(others[0])} is a number with a sign beside it: it stays text")
     entry = texts.entry("category", symbols)
     return Guess(
         kind="category",

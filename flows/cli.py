@@ -154,7 +154,7 @@ def run(spec: SpecFile, set_: Set = None, as_json: AsJson = False) -> None:
     """Make a model from SPEC and publish it if it has earned its place."""
     with _for_people():
         from flows.launch import launch
-        from flows.summary import as_text
+        from flows.verdict import as_text
 
         checked = _spec(spec, set_)
         summary, error = launch(checked, set_ or [], quiet=as_json)

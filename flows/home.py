@@ -29,6 +29,8 @@ from flows.errors import Busy, PenstockError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+OWN_PREFECT = "PENSTOCK_OWN_PREFECT_API_URL"
+"""Set, for as long as it runs, by a Prefect server that a run has started for itself."""
 DAY = 86_400.0  # seconds
 GIGABYTE = 1_000_000_000  # bytes
 
@@ -92,6 +94,12 @@ class Home:
         return self.tracking_uri == _database(self.root)
 
 
+def _named_prefect() -> str | None:
+    """The API that the environment names; our own server, while it runs, is nobody's address."""
+    url = os.environ.get("PREFECT_API_URL") or None
+    return None if url == os.environ.get(OWN_PREFECT) else url
+
+
 def _database(root: Path) -> str:
     return f"sqlite:///{root / 'mlflow.db'}"
 
@@ -113,7 +121,7 @@ def open_home(folder: Path) -> Home:
     home = Home(
         root=root,
         tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or _database(root),
-        prefect_url=os.environ.get("PREFECT_API_URL") or None,
+        prefect_url=_named_prefect(),
     )
     try:
         for path in (home.cache, home.runs, home.quarantine, home.artifacts, root / "locks"):

@@ -17,6 +17,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Self
 
 from flows.errors import PenstockError
+from flows.home import OWN_PREFECT
 
 if TYPE_CHECKING:
     from flows.home import Home
@@ -77,6 +78,8 @@ class PrefectServer:
                 raise PenstockError(msg)
             time.sleep(0.05)
         os.environ["PREFECT_API_URL"] = self.url
+        if self.process is not None:
+            os.environ[OWN_PREFECT] = self.url
 
     def _answers(self) -> bool:
         try:
@@ -96,3 +99,4 @@ class PrefectServer:
             self.process.kill()
             self.process.wait()
         os.environ.pop("PREFECT_API_URL", None)
+        os.environ.pop(OWN_PREFECT, None)

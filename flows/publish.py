@@ -73,11 +73,9 @@ class Published:
 
 def find(home: Home, name: str, key: str) -> Any | None:
     """Return the registered version that has this key, or None."""
-    quoted = name.replace("'", "\\'")
-    found = client(home).search_model_versions(
-        f"name = '{quoted}' and tags.`penstock.key` = '{key}'"
-    )
-    ready = [version for version in found if version.status == "READY"]
+    # A filter cannot quote every name, and the key alone is unique.
+    found = client(home).search_model_versions(f"tags.`penstock.key` = '{key}'")
+    ready = [made for made in found if made.name == name and made.status == "READY"]
     return min(ready, key=lambda version: int(version.version)) if ready else None
 
 

@@ -74,7 +74,8 @@ def resolve(home: Home, model: str) -> Any:
             raise PenstockError(msg) from None
         msg = (
             f"{model!r} must be NAME, NAME@alias or NAME/version of a registered model; "
-            f"{home.root} has {_known(reader, name)} (PENSTOCK_HOME names another home)"
+            f"{home.root} has {_known(reader, name)} (PENSTOCK_HOME names another home; "
+            f"`penstock why` takes a run of {home.runs} too)"
         )
         raise PenstockError(msg) from None
 

@@ -129,5 +129,8 @@ def _write(scored: pd.DataFrame, out: Path, facts: dict[str, str]) -> None:
             table = table.replace_schema_metadata({**(table.schema.metadata or {}), **labelled})
             pq.write_table(table, draft, write_page_checksum=True)
         draft.replace(out)
+    except OSError as error:
+        msg = f"{out} must be writable: {error}"
+        raise PenstockError(msg) from None
     finally:
         draft.unlink(missing_ok=True)

@@ -288,16 +288,3 @@ def verdict_markdown(run: Run) -> str:
         f"MLflow: {summary['links']['mlflow']}",
     ]
     return "\n".join(lines)
-
-
-def as_text(summary: dict[str, Any]) -> str:
-    """The end of a run for a terminal."""
-    lines = [summary["verdict"]["sentence"]]
-    registered = summary.get("registered")
-    if registered and "champion" in registered["aliases"]:
-        lines.append(
-            f"  load it   mlflow.pyfunc.load_model({json.dumps(registered['uri'], ensure_ascii=False)})"
-        )
-    lines.append(f"  report    {Path(summary['folder']) / 'report.html'}")
-    lines.append(f"  MLflow    {summary['links']['mlflow']}")
-    return "\n".join(lines)

@@ -94,6 +94,10 @@ SENTENCES = {
     "row_number": "{name} numbers the rows 1, 2, 3, ...: it says when a row was written, no more",
     "identifier": "{name} differs in every row: an identifier, not a measurement",
     "ambiguous_date": "{name} holds dates that fit {formats}: declare the format",
+    "ambiguous_number": "{name} holds cells such as {example}, whose mark could be for decimals or "
+    "thousands: declare decimal or thousands of the column; until then it is text",
+    "unit": "{name} holds numbers with a sign beside them, such as {example}: they are read as text; "
+    "take the sign off where the table is made",
     "mixed": "{name} mixes {kind} with other cells, such as {example}",
 }
 

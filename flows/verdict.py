@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from flows.errors import PenstockError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +57,7 @@ def verdict_of(
     found = evidence.get("metrics", {}).get("test", {}).get(metric) or {}
     reasons = list(judged.reasons) if judged else []
     if error is not None:
-        reasons = [(str(error).splitlines() or [type(error).__name__])[0]]
+        reasons = [_first_line(error)]
     verdict = {
         "outcome": outcome,
         "reasons": reasons,
@@ -84,6 +88,13 @@ def _sentence(
     if verdict["outcome"] == "unchanged":
         subject = f"{subject} is in service already" if subject else ""
     return f"{head}: {'; '.join(part for part in (subject, number) if part)}."
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "the run was interrupted"
+    kind = "" if isinstance(error, PenstockError) else f"{type(error).__name__}: "
+    return kind + (str(error).splitlines() or ["no more is known"])[0]
 
 
 def _number_decided(
@@ -135,3 +146,16 @@ def _shown(value: float, digits: int) -> str:
     if abs(value) >= 10 ** max(digits, 4):
         return f"{value:,.0f}"
     return f"{value:.{max(digits, 4) if abs(value) >= 1000 else digits}g}"
+
+
+def as_text(summary: dict[str, Any]) -> str:
+    """The end of a run for a terminal."""
+    lines = [summary["verdict"]["sentence"]]
+    registered = summary.get("registered")
+    if registered and "champion" in registered["aliases"]:
+        lines.append(
+            f"  load it   mlflow.pyfunc.load_model({json.dumps(registered['uri'], ensure_ascii=False)})"
+        )
+    lines.append(f"  report    {Path(summary['folder']) / 'report.html'}")
+    lines.append(f"  MLflow    {summary['links']['mlflow']}")
+    return "\n".join(lines)

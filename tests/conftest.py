@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as a run has it; read when torch is imported
@@ -44,9 +46,11 @@ def prefect_server(_prefect_url, _own_home, monkeypatch):
 
 @pytest.fixture
 def write_spec(tmp_path):
-    """Write settings text into a folder of its own; return the path."""
+    """Write settings text, and tables beside it, into a folder of its own; return the path."""
 
-    def write(text: str) -> Path:
+    def write(text: str, **tables: str) -> Path:
+        for name, content in tables.items():
+            (tmp_path / f"{name}.csv").write_text(content, encoding="utf-8")
         path = tmp_path / "spec.toml"
         path.write_text(text, encoding="utf-8")
         return path
@@ -60,3 +64,78 @@ def real_data() -> Path:
     if not REAL_DATA or not Path(REAL_DATA).is_dir():
         pytest.skip("PENSTOCK_DATA does not name the folder of real tables")
     return Path(REAL_DATA).resolve()
+
+
+SMALL = """
+name = "작은 표"
+[data]
+source = "table.csv"
+target = "grade"
+[train]
+members = 2
+epochs = 6
+width = 16
+[gate]
+floors = { roc_auc = 0.6 }
+"""
+
+
+def small_table(rows=240, seed=0):
+    """Return a table with a number, a category with a hostile level, missing cells and a Korean name."""
+    random = np.random.default_rng(seed)
+    size, colour = random.normal(50, 10, rows), random.choice(["red", "green", "<b>파랑</b>"], rows)
+    good = random.random(rows) < 1 / (1 + np.exp(-(size - 50) / 3 - 2 * (colour == "red") + 0.7))
+    frame = pd.DataFrame(
+        {"크기": size.round(2), "colour": colour, "grade": np.where(good, "yes", "no")}
+    )
+    frame.loc[::17, "크기"] = np.nan
+    return frame
+
+
+class SmallRuns:
+    """Runs on the small table, in a home of their own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "spec.toml").write_text(SMALL, encoding="utf-8")
+        small_table().to_csv(folder / "table.csv", index=False)
+
+    def run(self, *overrides):
+        from flows.launch import launch
+        from flows.settings import load_spec
+
+        return launch(load_spec(self.folder / "spec.toml", overrides), overrides, quiet=True)
+
+    @property
+    def client(self):
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(f"sqlite:///{self.folder / '.penstock' / 'mlflow.db'}")
+
+    def aliases(self):
+        return {k: int(v) for k, v in self.client.get_registered_model("작은 표").aliases.items()}
+
+
+@pytest.fixture
+def table():
+    """The maker of the small table."""
+    return small_table
+
+
+@pytest.fixture
+def small_runs(prefect_server):
+    """Make runs in a folder of one's own: `small_runs(folder).run()`."""
+    return SmallRuns
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory, _prefect_url):
+    """One whole run that many tests look at; it may have further versions, so read it only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", _prefect_url)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PENSTOCK_HOME"):
+            patch.delenv(name, raising=False)
+        home = SmallRuns(tmp_path_factory.mktemp("home"))
+        home.summary, home.error = home.run()
+    assert home.error is None
+    return home

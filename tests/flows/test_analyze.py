@@ -88,7 +88,7 @@ def test_ambiguous_dates_are_listed_and_never_guessed(cells, formats):
 
 def test_a_mark_that_could_be_decimal_or_thousands_is_not_guessed():
     found, _ = guess(["1,500", "2,750"])
-    assert (found.kind, found.flags) == ("category", ("mixed",))
+    assert (found.kind, found.flags) == ("category", ("ambiguous_number",))
     assert "decimal or a thousands mark" in found.hints[0]
 
 

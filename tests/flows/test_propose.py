@@ -278,3 +278,25 @@ def test_free_text_is_no_mixed_column(tmp_path):
     frame = table().assign(ticket=[f"A/{k}" if k % 3 else str(k * 7) for k in range(200)])
     proposal, _ = proposed(tmp_path, written(tmp_path, frame))
     assert not any("mixes" in said for said in proposal.warnings)
+
+
+def test_numbers_whose_mark_is_ambiguous_are_said_and_can_be_declared(tmp_path):
+    amounts = [f"{k:,}" for k in RNG.integers(1_000, 900_000, 200)]
+    source = written(tmp_path, table().assign(amount=amounts))
+    proposal, _ = proposed(tmp_path, source)
+    warned = [said for said in proposal.warnings if '"amount" holds cells such as' in said]
+    assert len(warned) == 1
+    assert "declare decimal or thousands of the column" in warned[0]
+
+
+@pytest.mark.parametrize("sign", ["{}%", "{} kg", "$ {}", "{}₩", "€{}"])
+def test_numbers_with_a_sign_are_said_to_stay_text(tmp_path, sign):
+    shares = [sign.format(k) for k in RNG.normal(50, 20, 200).round(1)]
+    proposal, _ = proposed(tmp_path, written(tmp_path, table().assign(share=shares)))
+    assert any("holds numbers with a sign beside them" in said for said in proposal.warnings)
+
+
+def test_codes_are_no_numbers_with_a_sign(tmp_path):
+    codes = np.array(["C85", "A34", "B7"])[RNG.integers(0, 3, 200)]
+    proposal, _ = proposed(tmp_path, written(tmp_path, table().assign(code=codes)))
+    assert not any("holds numbers with a sign" in said for said in proposal.warnings)

@@ -93,8 +93,7 @@ class Desk:
         return {k: int(v) for k, v in self.client.get_registered_model(NAME).aliases.items()}
 
     def versions(self, name=NAME):
-        quoted = name.replace("'", "\\'")
-        return self.client.search_model_versions(f"name = '{quoted}'")
+        return [made for made in self.client.search_model_versions() if made.name == name]
 
 
 @pytest.fixture

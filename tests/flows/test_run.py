@@ -1,81 +1,16 @@
 """Whole runs on a small table: what is published, what is left behind, what a second run does."""
 
-import json
 import subprocess
 import sys
 import textwrap
 
-import numpy as np
-import pandas as pd
 import pytest
-
-from flows.launch import launch
-from flows.score import score
-from flows.settings import load_spec
-from flows.stages import read_json
-from flows.why import why
-
-SPEC = """
-name = "작은 표"
-[data]
-source = "table.csv"
-target = "grade"
-[train]
-members = 2
-epochs = 6
-width = 16
-[gate]
-floors = { roc_auc = 0.6 }
-"""
-
-
-def table(rows=240, seed=0):
-    random = np.random.default_rng(seed)
-    size, colour = random.normal(50, 10, rows), random.choice(["red", "green", "<b>파랑</b>"], rows)
-    good = random.random(rows) < 1 / (1 + np.exp(-(size - 50) / 3 - 2 * (colour == "red") + 0.7))
-    frame = pd.DataFrame(
-        {"크기": size.round(2), "colour": colour, "grade": np.where(good, "yes", "no")}
-    )
-    frame.loc[::17, "크기"] = np.nan
-    return frame
-
-
-class Home:
-    def __init__(self, folder):
-        self.folder = folder
-        (folder / "spec.toml").write_text(SPEC, encoding="utf-8")
-        table().to_csv(folder / "table.csv", index=False)
-
-    def run(self, *overrides):
-        return launch(load_spec(self.folder / "spec.toml", overrides), overrides, quiet=True)
-
-    @property
-    def client(self):
-        from mlflow.tracking import MlflowClient
-
-        return MlflowClient(f"sqlite:///{self.folder / '.penstock' / 'mlflow.db'}")
-
-    def aliases(self):
-        return {k: int(v) for k, v in self.client.get_registered_model("작은 표").aliases.items()}
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory, _prefect_url):
-    """One run that every test here looks at."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_API_URL", _prefect_url)
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PENSTOCK_HOME"):
-            patch.delenv(name, raising=False)
-        home = Home(tmp_path_factory.mktemp("home"))
-        home.summary, home.error = home.run()
-    assert home.error is None
-    return home
 
 
 @pytest.fixture
-def home(first, prefect_server, monkeypatch):
-    monkeypatch.chdir(first.folder)
-    return first
+def home(first_run, prefect_server, monkeypatch):
+    monkeypatch.chdir(first_run.folder)
+    return first_run
 
 
 def test_a_first_run_ends_with_a_champion(home):
@@ -179,8 +114,8 @@ def test_a_dry_run_publishes_nothing(home):
     assert home.aliases() == before
 
 
-def test_refused_data_leaves_a_summary_a_report_and_a_failed_run(home, tmp_path):
-    other = Home(tmp_path)
+def test_refused_data_leaves_a_summary_a_report_and_a_failed_run(small_runs, table, tmp_path):
+    other = small_runs(tmp_path)
     frame = table().astype(object)
     frame.loc[:40, "grade"] = None
     frame.to_csv(tmp_path / "table.csv", index=False)
@@ -197,28 +132,22 @@ def test_refused_data_leaves_a_summary_a_report_and_a_failed_run(home, tmp_path)
     ]
 
 
-def test_why_answers_for_a_run_and_for_a_model(home):
-    run = why(home.summary["run"], home.folder)
-    assert run["sentence"].startswith("Promoted")
-    model = why("작은 표@champion", home.folder)
-    assert model["version"] == home.aliases()["champion"]
+def test_a_metric_of_another_task_is_refused_before_anything_is_trained(home):
+    summary, error = home.run("gate.metric=rmse")
+    assert getattr(error, "exit_code", None) == 2
+    assert summary["verdict"]["outcome"] == "failed"
+    assert "rmse" in summary["verdict"]["sentence"]
+    assert "train" not in [stage["name"] for stage in summary["stages"]]
 
 
-def test_scoring_gives_every_row_a_status(home, tmp_path):
-    rows = table().drop(columns="grade").astype(object)
-    rows.loc[3, "크기"] = "tall"
-    rows.to_csv(tmp_path / "in.csv", index=False)
-    done = score("작은 표@champion", tmp_path / "in.csv", tmp_path / "out.parquet")
-    out = pd.read_parquet(tmp_path / "out.parquet")
-    assert (done["rows"], done["bad_rows"]) == (240, 1)
-    assert out.loc[3, "status"] == "크기.type"
-    assert out.loc[3, ["prediction"]].isna().all()
-    assert (out.drop(index=3)["status"] == "ok").all()
-
-
-def test_the_summary_s_example_has_the_keys_of_a_real_one(home, pytestconfig):
-    example = json.loads(
-        (pytestconfig.rootpath / "docs" / "summary.example.json").read_text("utf-8")
-    )
-    path = home.folder / ".penstock" / "runs" / home.summary["run"] / "summary.json"
-    assert sorted(read_json(path)) == sorted(example)
+def test_a_tracking_server_that_is_away_is_said_before_anything_is_trained(
+    small_runs, tmp_path, monkeypatch
+):
+    for name, value in (("URI", "http://127.0.0.1:9"), ("HTTP_REQUEST_MAX_RETRIES", "0")):
+        key = "MLFLOW_TRACKING_URI" if name == "URI" else f"MLFLOW_{name}"
+        monkeypatch.setenv(key, value)
+    summary, error = small_runs(tmp_path).run()
+    assert "MLflow at http://127.0.0.1:9 must take what a run writes" in str(error)
+    assert summary["verdict"]["outcome"] == "failed"
+    assert [stage["name"] for stage in summary["stages"]][-1] == "split"
+    assert summary["warnings"].count(str(error)) == 0

@@ -164,7 +164,7 @@ def test_a_contract_without_features_is_refused(judge):
             x=Column(role="ignored", kind="number"), c=Column(role="ignored", kind="text")
         )
     )
-    assert "the contract has no column with role feature" in refusal(judge, rows(), contract)
+    assert "need at least one feature to learn from" in refusal(judge, rows(), contract)
 
 
 def test_a_binary_task_with_three_classes_is_refused(judge):

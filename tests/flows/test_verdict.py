@@ -96,3 +96,15 @@ def test_an_error_says_its_first_line(outcome):
     assert verdict["sentence"] == f"{SAID[outcome]}: the table breaks 1 critical rule."
     assert verdict["reasons"] == ["the table breaks 1 critical rule:"]
     assert verdict["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "Failed: the run was interrupted."),
+        (KeyError("x"), "Failed: KeyError: 'x'."),
+        (MemoryError(), "Failed: MemoryError: no more is known."),
+    ],
+)
+def test_what_is_no_error_of_ours_is_said_by_its_kind(error, said):
+    assert verdict_of("failed", None, {}, floors={}, error=error)["sentence"] == said
