@@ -30,7 +30,7 @@ def deliveries(rows: int = ROWS, seed: int = 7) -> pd.DataFrame:
         + 1.4 * (weather == "눈")
         + 0.7 * (weather == "비")
         + 0.5 * (district == "강남구")
-        + 0.8 * (day.dayofweek >= 5)
+        + 0.8 * (day.day_of_week >= 5)
         - 1.1 * urgent
         - 2.3
     )

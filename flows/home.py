@@ -43,6 +43,7 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     # Threads that spin while they wait make a step 5 to 15 times slower on a busy machine.
     "OMP_WAIT_POLICY": "PASSIVE",
+    "PREFECT_API_REQUEST_TIMEOUT": "180",  # seconds; a busy machine is no reason to fail
     "PREFECT_CLI_COLORS": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its API keeps every line
     "PREFECT_LOGGING_LEVEL": "WARNING",

@@ -52,6 +52,7 @@ class Maker:
         elif name == "split":
             split = read_json(artifact.path / "split.json")
             FrozenSplit(self.home.root, self.spec).record(self.made["validate"].digest, split)
+            self._costs_fit(split["counts"]["train"].get("classes") or {})
         for warning in (*artifact.facts.get("notes", ()), *artifact.facts.get("warnings", ())):
             if isinstance(warning, str):
                 self.progress.warn(warning)
@@ -106,6 +107,21 @@ class Maker:
             fitting(task, Rules(metric=gate.metric, floors=gate.floors))
         except ValueError as error:
             msg = f"{self.spec.path}: gate: {error}"
+            raise SettingsError(msg) from None
+
+    def _costs_fit(self, classes: Mapping[str, int]) -> None:
+        """Refuse costs that do not fit the labels before anything is trained."""
+        if self.spec.decision is None:
+            return
+        from models.decide import cost_matrix
+
+        if not classes:
+            msg = f"{self.spec.path}: decision.costs: a regression has no labels to decide between"
+            raise SettingsError(msg)
+        try:
+            cost_matrix(self.spec.decision.costs, sorted(classes))
+        except ValueError as error:
+            msg = f"{self.spec.path}: {error}"
             raise SettingsError(msg) from None
 
     def remember(self) -> None:

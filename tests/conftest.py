@@ -139,3 +139,14 @@ def first_run(tmp_path_factory, _prefect_url):
         home.summary, home.error = home.run()
     assert home.error is None
     return home
+
+
+@pytest.fixture(scope="session")
+def summary_schema():
+    """Check a summary against the documented schema: `summary_schema.validate(summary)`."""
+    import json
+
+    import jsonschema
+
+    schema = json.loads((REPOSITORY / "docs" / "summary.schema.json").read_text("utf-8"))
+    return jsonschema.Draft202012Validator(schema)

@@ -1,5 +1,6 @@
 """The documents say what is true."""
 
+import json
 import os
 import re
 import runpy
@@ -24,6 +25,32 @@ def blocks(kind):
 def test_settings_are_documented_as_they_are():
     page = runpy.run_path(str(ROOT / "docs" / "make_settings.py"))["page"]()
     assert (ROOT / "docs" / "settings.md").read_text("utf-8") == page
+
+
+def test_the_summary_is_documented_as_its_schema_says():
+    page = runpy.run_path(str(ROOT / "docs" / "make_summary.py"))["page"]()
+    assert (ROOT / "docs" / "summary.md").read_text("utf-8") == page
+
+
+def test_the_summary_s_example_is_one_and_names_no_machine(summary_schema):
+    text = (ROOT / "docs" / "summary.example.json").read_text("utf-8")
+    example = json.loads(text)
+    summary_schema.validate(example)
+    assert example["verdict"]["outcome"] == "promoted"
+    assert set(re.findall(r"/(?:home|tmp|root|work)[^\"' ]*", text)) <= set(
+        re.findall(r"/home/you/examples[^\"' ]*", text)
+    )
+
+
+def test_what_runs_write_is_what_is_documented(summary_schema, first_run):
+    example = json.loads((ROOT / "docs" / "summary.example.json").read_text("utf-8"))
+    for path in first_run.folder.glob(".penstock/runs/*/summary.json"):
+        summary = json.loads(path.read_text("utf-8"))
+        summary_schema.validate(summary)
+        assert list(summary) == list(example)
+        for part in ("verdict", "registered", "contract", "digests", "links", "settings"):
+            assert summary[part] is None or list(summary[part]) == list(example[part]), part
+    assert {s["name"] for s in summary["stages"]} <= {s["name"] for s in example["stages"]}
 
 
 @pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))

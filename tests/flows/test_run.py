@@ -3,8 +3,11 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
+from flows.stages import read_json
 
 
 @pytest.fixture
@@ -114,7 +117,9 @@ def test_a_dry_run_publishes_nothing(home):
     assert home.aliases() == before
 
 
-def test_refused_data_leaves_a_summary_a_report_and_a_failed_run(small_runs, table, tmp_path):
+def test_refused_data_leaves_a_summary_a_report_and_a_failed_run(
+    small_runs, table, tmp_path, summary_schema
+):
     other = small_runs(tmp_path)
     frame = table().astype(object)
     frame.loc[:40, "grade"] = None
@@ -123,6 +128,10 @@ def test_refused_data_leaves_a_summary_a_report_and_a_failed_run(small_runs, tab
     assert error is not None
     assert getattr(error, "exit_code", None) == 3
     assert summary["verdict"]["outcome"] == "refused"
+    assert summary["verdict"]["sentence"].startswith("Refused: 41 of 240 rows (17.08%) break")
+    folder = summary.pop("folder")
+    summary_schema.validate(summary)
+    assert read_json(Path(folder, "summary.json")) == summary
     assert summary["failures"][0]["column"] == "grade"
     assert (next(tmp_path.glob(".penstock/runs/*/report.html"))).stat().st_size > 1000
     assert [m.name for m in other.client.search_registered_models()] == []

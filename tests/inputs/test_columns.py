@@ -27,15 +27,27 @@ def added(name, value):
 NFC, NFD = unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é")
 
 REFUSED = {
-    "31 duplicate names": (renamed(colour="size"), ["table.csv", "size", "twice"]),
-    "32 an empty name": (renamed(colour=""), ["table.csv", "column 2", "empty"]),
-    "33 names that are one without blanks": (renamed(colour=" size "), ["table.csv", "size"]),
+    "31 duplicate names": (
+        renamed(colour="size"),
+        ["table.csv", "size stands twice in the header (columns 1 and 2)"],
+    ),
+    "32 an empty name": (
+        renamed(colour=""),
+        ["table.csv", "column 2 of the header has none", "data.names"],
+    ),
+    "33 names that are one without blanks": (
+        renamed(colour=" size "),
+        ["table.csv", "size is visually identical twice"],
+    ),
     "35 names that look alike": (
         renamed(size=NFC, colour=NFD),
         ["table.csv", "visually identical"],
     ),
     "38 a reserved name": (renamed(colour="__row__"), ["table.csv", "__row__", "reserved"]),
-    "39 a name of 10,000 characters": (renamed(colour="x" * 10_000), ["table.csv", "200"]),
+    "39 a name of 10,000 characters": (
+        renamed(colour="x" * 10_000),
+        ["table.csv", "at most 200 characters", "(10,000 characters)"],
+    ),
 }
 
 

@@ -47,27 +47,57 @@ def zipped():
 
 
 REFUSED = {
-    "4 no bytes": (b"", ["table.csv", "empty"]),
-    "5 header only": (",".join(HEADER) + "\n", ["table.csv", "found 0"]),
-    "6 blank lines only": ("\n\n\n", ["table.csv", "empty"]),
-    "8 UTF-16": (TEXT.encode("utf-16"), ["table.csv", "UTF-16", "encoding"]),
+    "4 no bytes": (b"", ["table.csv", "the file is empty (0 bytes)", "make it again"]),
+    "5 header only": (
+        ",".join(HEADER) + "\n",
+        ["table.csv", "must have rows, found 0 below the header"],
+    ),
+    "6 blank lines only": ("\n\n\n", ["table.csv", "blank lines only (3 bytes)"]),
+    "8 UTF-16": (
+        TEXT.encode("utf-16"),
+        ["table.csv", "UTF-16", "utf-8", 'encoding = "utf-16" in [data]'],
+    ),
     "9 CP949 bytes": (
         TEXT.replace("red", "빨강").encode("cp949"),
-        ["table.csv", "cp949", "encoding"],
+        ["table.csv", "line 2", "offset 33", 'encoding = "cp949" in [data]'],
     ),
-    "12 truncated last line": (TEXT.rstrip("\n").rpartition(",")[0], ["table.csv", "80", "4", "5"]),
-    "13 record too long": (longer(30), ["table.csv", "30", "6", "5"]),
-    "14 first record longer than the header": (longer(1), ["table.csv", "1", "6", "5"]),
-    "15 record too short": (shorter(30), ["table.csv", "30", "4", "5"]),
-    "16 another delimiter": (TEXT.replace(",", ";"), ["table.csv", "separator", ";"]),
-    "19 unclosed quote": (edited(40, "20", '"20'), ["table.csv", "quote", "40"]),
-    "20 NUL byte": (edited(40, "20", "2\x000"), ["table.csv", "NUL"]),
-    "22 zip with two members": (zipped(), ["table.csv", "zip"]),
+    "12 truncated last line": (
+        TEXT.rstrip("\n").rpartition(",")[0],
+        ["table.csv record 80: 4 fields", "4 of 5 fields and no line end", "copy the file again"],
+    ),
+    "13 record too long": (
+        longer(30),
+        ["table.csv record 30: 6 fields: ", "must have 5 fields", "correct the records"],
+    ),
+    "14 first record longer than the header": (
+        longer(1),
+        ["table.csv record 1: 6 fields: ", "does the header lack a name?"],
+    ),
+    "15 record too short": (
+        shorter(30),
+        ["table.csv record 30: 4 fields: ", "must have 5 fields", "correct the records"],
+    ),
+    "16 another delimiter": (
+        TEXT.replace(",", ";"),
+        ["table.csv: size;colour", """it looks like ';': set separator = ";" in [data]"""],
+    ),
+    "19 unclosed quote": (
+        edited(40, "20", '"20'),
+        ["opened in record 40 (line 41)", "table.csv record 40: ", "close the quote"],
+    ),
+    "20 NUL byte": (
+        edited(40, "20", "2\x000"),
+        ["table.csv", "NUL", "byte offset 1,218 (line 41)"],
+    ),
+    "22 zip with two members": (zipped(), ["table.csv", "zip archive", "convert it first"]),
     "26 a workbook renamed": (
         b"PK\x03\x04[Content_Types].xml xl/workbook.xml" + b"\0" * 64,
-        ["table.csv", "zip"],
+        ["table.csv", "Excel workbook (xlsx)", "convert it first"],
     ),
-    "26 a page renamed": (b"<!DOCTYPE html><html><table></table></html>", ["table.csv", "HTML"]),
+    "26 a page renamed": (
+        b"<!DOCTYPE html><html><table></table></html>",
+        ["table.csv", "web page (HTML", "what can be read: CSV"],
+    ),
 }
 
 
@@ -173,7 +203,18 @@ def test_21_a_gzip_that_ends_early_is_refused(case):
     (case.folder / "table.csv.gz").write_bytes(packed[: len(packed) // 2])
     message = case.refusal(DataRefused)
     assert "table.csv.gz" in message
-    assert "ends early" in message
+    assert "ends early: 329 bytes read, 970 unpacked" in message
+
+
+def test_22_a_gzip_that_unpacks_to_an_absurd_size_is_refused_before_it_fills_memory(
+    case, monkeypatch
+):
+    monkeypatch.setattr("flows.delimited.BOMB_BYTES", 1 << 20)
+    case.source = "table.csv.gz"
+    (case.folder / "table.csv.gz").write_bytes(gzip.compress(b"0" * (64 << 20), 9))
+    message = case.refusal(DataRefused)
+    assert "table.csv.gz" in message
+    assert "unpack" in message
 
 
 def parquet(case, frame=None, **options):
@@ -187,7 +228,10 @@ def parquet(case, frame=None, **options):
 def test_23_a_truncated_parquet_file_is_refused(case):
     path = parquet(case)
     path.write_bytes(path.read_bytes()[:-20])
-    assert "table.parquet" in case.refusal(DataRefused)
+    message = case.refusal(DataRefused)
+    assert "table.parquet" in message
+    assert "cut off" in message
+    assert "make it again where it was written" in message
 
 
 def test_24_a_flipped_bit_in_a_parquet_file_with_checksums_is_refused(case):
@@ -197,6 +241,7 @@ def test_24_a_flipped_bit_in_a_parquet_file_with_checksums_is_refused(case):
     path.write_bytes(bytes(data))
     message = case.refusal(DataRefused)
     assert "table.parquet" in message
+    assert "differs from its checksum" in message
 
 
 def test_25_a_parquet_file_whose_column_became_another_type_is_refused(case):
