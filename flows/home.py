@@ -45,7 +45,7 @@ QUIET = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "PREFECT_API_REQUEST_TIMEOUT": "180",  # seconds; a busy machine is no reason to fail
     "PREFECT_CLI_COLORS": "false",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its API keeps every line
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # an error is said once, by the command
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

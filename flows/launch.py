@@ -76,11 +76,6 @@ def _quiet() -> None:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Prefect would print the traceback of a refusal twice; the command says what was wrong once.
-    for name in (None, "prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.extra"):
-        for handler in logging.getLogger(name).handlers:
-            if type(handler).__name__ == "PrefectConsoleHandler":
-                handler.setLevel(logging.CRITICAL)
 
 
 def _flow(spec: Spec, overrides: Sequence[str], *, url: str, quiet: bool) -> BaseException | None:

@@ -63,6 +63,8 @@ def resolve(home: Home, model: str) -> Any:
 
     name, at, alias = model.removeprefix("models:/").partition("@")
     name, slash, number = name.partition("/")
+    if home.embedded and not (home.root / "mlflow.db").exists():
+        raise _absent(home, model, "none")  # asking would make the database
     reader = client(home)
     try:
         if slash:
@@ -72,12 +74,15 @@ def resolve(home: Home, model: str) -> Any:
         if error.error_code not in ABSENT:
             msg = f"MLflow at {public(home.tracking_uri)} must answer, but: {short(error)}"
             raise PenstockError(msg) from None
-        msg = (
-            f"{model!r} must be NAME, NAME@alias or NAME/version of a registered model; "
-            f"{home.root} has {_known(reader, name)} (PENSTOCK_HOME names another home; "
-            f"`penstock why` takes a run of {home.runs} too)"
-        )
-        raise PenstockError(msg) from None
+        raise _absent(home, model, _known(reader, name)) from None
+
+
+def _absent(home: Home, model: str, known: str) -> PenstockError:
+    return PenstockError(
+        f"{model!r} must be NAME, NAME@alias or NAME/version of a registered model; "
+        f"{home.root} has {known} (PENSTOCK_HOME names another home; "
+        f"`penstock why` takes a run of {home.runs} too)"
+    )
 
 
 def _known(reader: MlflowClient, name: str) -> str:

@@ -93,7 +93,7 @@ class DataSpec(Section):
     id: Names = ()
     """The column or columns that identify a row; never features."""
     group: Name | None = None
-    """Rows of one group (a customer, a patient) never stand on two sides of the split."""
+    """Rows of one group (a customer, a patient) stay on one side; not where the split is by time."""
     time: Name | None = None
     """When the row came to be; needed by `split.by = "time"`; never a feature."""
     weight: Name | None = None

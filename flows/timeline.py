@@ -147,12 +147,20 @@ def _shown(value: Any, dates: bool) -> str:
 
 
 def _repeated(plan: Plan) -> None:
-    """Warn where one identity lies on both sides of a boundary."""
+    """Warn where one identity or group lies on both sides of a boundary."""
     train = plan.side == "train"
     judged = np.isin(plan.side.astype(str), ("validation", "test"))
     shared = np.intersect1d(plan.identity[train], plan.identity[judged])
     if len(shared):
         plan.warnings.append(f"{len(shared):,} identities lie on both sides of a boundary in time")
+    if name := plan.spec.data.group:
+        groups: Any = plan.frame[name]
+        both = np.intersect1d(groups[train].dropna(), groups[judged].dropna())
+        if len(both):
+            plan.warnings.append(
+                f"{len(both):,} groups of {shown(name)} lie on both sides of a boundary in time; "
+                'split.by = "group" keeps each on one side'
+            )
 
 
 def _refused(column: str, message: str, advice: str, total: int) -> DataRefused:

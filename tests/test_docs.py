@@ -49,8 +49,13 @@ def test_what_runs_write_is_what_is_documented(summary_schema, first_run):
         summary_schema.validate(summary)
         assert list(summary) == list(example)
         for part in ("verdict", "registered", "contract", "digests", "links", "settings"):
-            assert summary[part] is None or list(summary[part]) == list(example[part]), part
-    assert {s["name"] for s in summary["stages"]} <= {s["name"] for s in example["stages"]}
+            assert list(summary[part] or ()) == list(example[part])[: len(summary[part] or ())]
+    for part, found in first_run.summary.items():
+        if part not in ("folder", "metrics", "versions", "blessings") and isinstance(found, dict):
+            assert list(found) == list(example[part]), part
+    assert [s["name"] for s in first_run.summary["stages"]] == [
+        s["name"] for s in example["stages"]
+    ]
 
 
 @pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))

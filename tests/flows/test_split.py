@@ -153,6 +153,15 @@ def test_time_puts_the_latest_rows_on_the_test_side(tmp_path):
     assert "12 rows lie in the embargo" in facts["reasons"][0]
 
 
+def test_groups_on_both_sides_of_a_boundary_in_time_are_warned_of(tmp_path):
+    frame = rows().assign(day=np.arange(300.0), patient=np.arange(300) % 40)
+    data = {"id": "key", "time": "day", "group": "patient"}
+    facts, _ = run(tmp_path, frame, data=data, by="time")
+    assert any("40 groups of patient lie on both sides" in said for said in facts["warnings"])
+    apart, _ = run(tmp_path, frame.assign(patient=np.arange(300) // 10), data=data, by="time")
+    assert not any("groups" in said for said in apart["warnings"])
+
+
 def test_boundaries_in_time_only_move_forward(tmp_path):
     frame = rows().assign(day=np.arange(300.0))
     data = {"id": "key", "time": "day"}
