@@ -24,6 +24,8 @@ SECTIONS = (
     ("decision", "DecisionSpec"),
     ("gate", "GateSpec"),
     ("keep", "KeepSpec"),
+    ("schedule", "ScheduleSpec"),
+    ("servers", "ServersSpec"),
 )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from expectations.failure import Failure
-    from flows.spec import DataSpec
+    from flows.data_spec import DataSpec
 
 BLOCK = 1 << 24  # bytes that Arrow parses at once; a record must fit
 LARGEST_BLOCK = 1 << 28

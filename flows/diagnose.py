@@ -14,7 +14,7 @@ from expectations.failure import Example, Failure, shown
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from flows.spec import DataSpec
+    from flows.data_spec import DataSpec
 
 CANDIDATES = ("utf-8", "cp949", "euc-kr", "shift_jis", "gb18030", "cp1252", "latin-1")
 SEPARATORS = (";", "\t", "|", ",", ":")

@@ -60,7 +60,7 @@ def reading_schema(spec: Spec, contract: Contract) -> dict[str, Any]:
 
 def _entry(spec: Spec, name: str, column: Column) -> dict[str, Any]:
     """Return one column of the reading schema, without what is left at its default."""
-    from flows.spec import ColumnSpec
+    from flows.data_spec import ColumnSpec
 
     options = spec.data.columns.get(name, ColumnSpec())
     entry = {

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
 from flows import roles
+from flows.data_spec import DataSpec
 from flows.errors import SettingsError
 from flows.header import RESERVED
 from flows.load import load, read_source
 from flows.parts import find_parts
 from flows.settings_text import Draft
 from flows.sniff import Writing, sniff
-from flows.spec import DataSpec, Spec
+from flows.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd

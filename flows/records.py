@@ -13,7 +13,7 @@ from expectations.failure import Example, Failure
 from flows import diagnose
 
 if TYPE_CHECKING:
-    from flows.spec import DataSpec
+    from flows.data_spec import DataSpec
 
 
 def problems(text: bytes, raw: list[str], data: DataSpec, name: str) -> list[Failure]:

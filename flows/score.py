@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import DataRefused, PenstockError, SettingsError
-from flows.home import open_home
+from flows.home import find_home
 from flows.registry import addressed, resolve
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def score(model: str, source: Path, out: Path, *, spec: Path | None = None) -> d
         raise SettingsError(msg)
     import pandas as pd
 
-    home = open_home(spec.absolute().parent if spec else Path.cwd())
+    home = find_home(spec.absolute().parent if spec else Path.cwd())
     version = resolve(home, model)
     table = _read(source, version.tags.get("penstock.reading"), spec)
     answers = _predict(home, version, table)
@@ -67,9 +67,9 @@ def score(model: str, source: Path, out: Path, *, spec: Path | None = None) -> d
 
 
 def _read(source: Path, reading: str | None, spec: Path | None) -> pd.DataFrame:
+    from flows.data_spec import DataSpec
     from flows.load import read_source
     from flows.settings import load_spec
-    from flows.spec import DataSpec
 
     if spec:
         data = load_spec(spec).data

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from expectations.failure import shown
 from flows import delimited, diagnose
+from flows.data_spec import DataSpec
 from flows.errors import DataRefused
-from flows.spec import DataSpec
 
 if TYPE_CHECKING:
     from flows.parts import Part

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from flows.spec import DataSpec
+    from flows.data_spec import DataSpec
 
 BUILT_IN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 

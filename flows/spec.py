@@ -1,7 +1,6 @@
 """The settings file as frozen, typed objects that check themselves.
 
 - Every key here works; a key that does not work yet does not exist.
-- Strict types: `"yes"` is not true, `1.5` is not a count, NaN is not a rate.
 - Contradictions between keys are refused where the objects are made.
 - `flows/settings.py` reads TOML into these objects and words the errors.
 """
@@ -9,161 +8,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
-LARGEST_SEED = 2**63 - 1
+from flows.data_spec import DataSpec
+from flows.duration import check_cron, check_zone, seconds_of
+from flows.section import Positive, Section, Seed, Share, Task
 
-
-def _as_tuple(value: Any) -> Any:
-    """Let a TOML list, or a single string, stand for a tuple of names."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _nfc(value: str) -> str:
-    """A column's name in the form in which tables are read: NFC."""
-    return unicodedata.normalize("NFC", value)
-
-
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-Name = Annotated[str, AfterValidator(_nfc)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_as_tuple)]
-Kind = Literal["number", "integer", "boolean", "category", "date", "text", "ignored"]
-Task = Literal["binary", "multiclass", "regression"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, strict, no unknown keys, docstrings as descriptions."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        use_attribute_docstrings=True,
-        protected_namespaces=(),
-    )
-
-
-class ColumnSpec(Section):
-    """How the cells of one column are read; `[data.columns."name"]`."""
-
-    kind: Kind | None = None
-    """What the column is; only needed where the contract's proposal would guess wrong."""
-    missing: Texts = ()
-    """Tokens that mean missing in this column, beside `data.missing`."""
-    decimal: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """The decimal mark of this column; left out: `data.decimal`."""
-    thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """The mark between groups of three digits; left out: `data.thousands`."""
-    format: str | None = None
-    """A date's format in strptime codes, such as "%d/%m/%Y"; left out: ISO 8601."""
-    true: Texts = ()
-    """Tokens that mean true; left out: true, yes, t, y, 1 in any case."""
-    false: Texts = ()
-    """Tokens that mean false; left out: false, no, f, n, 0 in any case."""
-    replace: dict[str, str] = {}
-    """Cell texts to be replaced before anything else, such as {"<=50K." = "<=50K"}."""
-
-
-class DataSpec(Section):
-    """Where the table is, what its columns are for, and how its text is read; `[data]`."""
-
-    source: str | Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-    """A CSV, TSV or Parquet file (gzip too), a glob, a folder of parts, a list of these,
-    "sklearn:breast_cancer", or "file.py:function" returning a DataFrame. ${NAME} stands for an
-    environment variable."""
-    target: Annotated[Name, Field(min_length=1)]
-    """The column to be predicted."""
-    id: Names = ()
-    """The column or columns that identify a row; never features."""
-    group: Name | None = None
-    """Rows of one group (a customer, a patient) stay on one side; not where the split is by time."""
-    time: Name | None = None
-    """When the row came to be; needed by `split.by = "time"`; never a feature."""
-    weight: Name | None = None
-    """How much a row counts, above 0, in the loss and in every metric; never a feature."""
-    drop: Names = ()
-    """Columns that are not used."""
-    contract: str | None = None
-    """The contract file; left out: `<settings>.contract.toml` beside the settings, proposed
-    on the first run."""
-    max_fraction: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.01
-    """Share of bad rows that may be set aside before the data is refused."""
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """The character between two cells of a text file."""
-    encoding: str = "utf-8"
-    """The text encoding; a byte-order mark is always understood."""
-    decimal: Annotated[str, Field(min_length=1, max_length=1)] = "."
-    """The decimal mark."""
-    thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """The mark between groups of three digits; left out: none."""
-    quote: Annotated[str, Field(max_length=1)] = '"'
-    """The quoting character; "" for none."""
-    header: bool = True
-    """Whether the first record holds the column names."""
-    names: Names | None = None
-    """The column names of a file without a header."""
-    missing: Texts = ("",)
-    """Cell texts that mean missing, compared after blanks around them are stripped."""
-    columns: dict[Name, ColumnSpec] = {}
-    """Read options of single columns."""
-    outside: bool = False
-    """Allow symbolic links and ".." that lead out of the settings' folder."""
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str) -> str:
-        import codecs
-
-        try:
-            codecs.lookup(value)
-        except LookupError:
-            msg = f"must be a text encoding that Python knows, such as utf-8 or cp949, found {value!r}"
-            raise ValueError(msg) from None
-        return value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> DataSpec:
-        if not self.source:
-            raise ValueError("source must name at least one table, found an empty list")
-        if not self.header and not self.names:
-            raise ValueError("names must list the columns when header = false")
-        if self.decimal == self.thousands:
-            raise ValueError(f"decimal and thousands must differ, both are {self.decimal!r}")
-        roles = [("target", self.target), *(("id", name) for name in self.id)]
-        roles += [(r, v) for r in ("group", "time", "weight") if (v := getattr(self, r))]
-        roles += [("drop", name) for name in self.drop]
-        self._one_role_each([(r, n) for r, n in roles if (r, n) != ("group", self.group)])
-        if self.group and self.group in {self.target, self.weight, *self.drop}:
-            raise ValueError(
-                f"group must not be the target, the weight or dropped, found {self.group!r}"
-            )
-        return self
-
-    @staticmethod
-    def _one_role_each(roles: list[tuple[str, str]]) -> None:
-        seen: dict[str, str] = {}
-        for role, name in roles:
-            if name in seen:
-                msg = f"a column has one role, but {name!r} is both {seen[name]} and {role}"
-                raise ValueError(msg)
-            seen[name] = role
+SHORTEST_INTERVAL = 10  # seconds
 
 
 class SplitSpec(Section):
@@ -189,9 +43,8 @@ class SplitSpec(Section):
     @field_validator("embargo")
     @classmethod
     def _is_duration(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"\d+(\.\d+)?\s*(d|h|min|m|s|w)", value):
-            msg = f'must be a duration such as "7d", "12h" or "30min", found {value!r}'
-            raise ValueError(msg)
+        if value is not None:
+            seconds_of(value)
         return value
 
     @model_validator(mode="after")
@@ -266,7 +119,7 @@ class GateSpec(Section):
 
     metric: str | None = None
     """The metric that leads; left out: roc_auc, log_loss or rmse by task."""
-    floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default={})
     """Worst admissible test value by metric: a minimum, or a maximum for errors and losses."""
     mode: Literal["enforce", "dry_run"] = "enforce"
     """"dry_run" judges and reports, and publishes nothing."""
@@ -279,6 +132,70 @@ class KeepSpec(Section):
     """Cached stages, quarantined rows and run folders older than this are removed."""
     gigabytes: Positive = 20.0
     """The cache's largest size; what was used longest ago goes first."""
+
+
+class ScheduleSpec(Section):
+    """When `penstock deploy` lets the servers run these settings by themselves; `[schedule]`.
+
+    Give `cron` or `interval`; without either, a deployment runs only when somebody starts it.
+    """
+
+    cron: str | None = None
+    """Five cron fields, such as "0 3 * * *": every night at three."""
+    interval: str | None = None
+    """Time from one run to the next, such as "15min", "6h" or "1d"; at least 10 seconds."""
+    timezone: str = "UTC"
+    """The time zone that the clock is read in, such as "Asia/Seoul"."""
+    overlap: Literal["wait", "skip"] = "wait"
+    """What a run does that finds another run of the same name under way. "wait": it begins when
+    that one has ended; runs that piled up meanwhile are one run, as it sees their data too.
+    "skip": it ends at once, as Skipped."""
+    timeout: str | None = None
+    """The longest that a scheduled run may take, such as "6h"; then it fails and frees its place."""
+
+    @field_validator("cron")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_cron(value)
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        check_zone(value)
+        return value
+
+    @field_validator("interval", "timeout")
+    @classmethod
+    def _is_duration(cls, value: str | None) -> str | None:
+        if value is not None and seconds_of(value) < SHORTEST_INTERVAL:
+            raise ValueError(f"must be at least {SHORTEST_INTERVAL} s, found {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ScheduleSpec:
+        if self.cron and self.interval:
+            raise ValueError("give cron or interval, not both")
+        return self
+
+    @property
+    def on_a_clock(self) -> bool:
+        """Whether runs start by themselves."""
+        return bool(self.cron or self.interval)
+
+
+class ServersSpec(Section):
+    """Where `penstock up SPEC` listens; `[servers]`. Its options win over these."""
+
+    host: str = "127.0.0.1"
+    """The address; another than loopback needs credentials in the environment."""
+    prefect_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The Prefect server's port; left out: that of last time, else a free one."""
+    mlflow_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The MLflow server's port; left out: that of last time, else a free one."""
+    runs: Annotated[int, Field(ge=1, le=64)] = 2
+    """The most runs under way at once, those that wait for another included."""
 
 
 class Spec(Section):
@@ -294,6 +211,8 @@ class Spec(Section):
     decision: DecisionSpec | None = None
     gate: GateSpec = GateSpec()
     keep: KeepSpec = KeepSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    servers: ServersSpec = ServersSpec()
     path: Annotated[Path | None, Field(exclude=True)] = None
     """Where the settings were read from; set by the reader, refused in the file."""
 

@@ -244,5 +244,5 @@ BEFORE_TRAINING = tuple(s for s in STAGES if s.name not in ("train", "export", "
 
 
 def settings_digest(spec: Spec) -> str:
-    """The digest of the settings that decide what is made, without how long it is kept."""
-    return digest_of(spec.model_dump(mode="json", exclude={"keep"}))
+    """The digest of the settings that decide what is made: without when, and how long it is kept."""
+    return digest_of(spec.model_dump(mode="json", exclude={"keep", "schedule", "servers"}))

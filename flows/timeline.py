@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from expectations.failure import Example, Failure, describe, shown
+from flows.duration import seconds_of
 from flows.errors import DataRefused
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flows.split import Plan
-
-SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-"""Seconds by unit of `split.embargo`."""
 
 
 def by_time(plan: Plan, previous: Mapping[str, Any] | None) -> None:
@@ -129,13 +126,7 @@ def _gap(embargo: str | None, dates: bool, name: str) -> int:
     if not dates:
         message = f"split.embargo = {embargo!r} needs dates, {shown(name)} holds numbers"
         raise _refused(name, message, "leave the embargo out, or declare a date column", 1)
-    found = re.fullmatch(r"([\d.]+)\s*(\w+)", embargo.strip())
-    if found is None or found[2] not in SECONDS:
-        message = (
-            f"split.embargo must be a number and a unit ({', '.join(SECONDS)}), found {embargo!r}"
-        )
-        raise _refused(name, message, 'write it as "7d"', 1)
-    return round(float(found[1]) * SECONDS[found[2]] * 1e6)
+    return round(seconds_of(embargo) * 1e6)
 
 
 def _plain(value: Any) -> int | float:

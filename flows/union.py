@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from flows.data_spec import DataSpec
     from flows.delimited import Piece
-    from flows.spec import DataSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,10 @@ def read_source(
     if refusals:
         text = "\n".join(str(refusal) for refusal in refusals[:5])
         more = f"\n... and {len(refusals) - 5} more parts" if len(refusals) > 5 else ""
-        raise DataRefused(text + more, [f for r in refusals for f in r.failures])
+        failures = [f for r in refusals for f in r.failures]
+        raise DataRefused(text + more, failures) from refusals[
+            0
+        ]  # whether it may pass is seen there
     table = _union([(part.name, r.piece) for part, r in read], key)
     notes = [f"{part.name}: {note}" for part, r in read for note in r.piece.notes]
     return Loaded(

@@ -5,9 +5,9 @@ import unicodedata
 
 import pytest
 
+from flows.data_spec import DataSpec
 from flows.delimited import read_text, unpacked
 from flows.errors import DataRefused
-from flows.spec import DataSpec
 
 
 def read(content, **options):
