@@ -35,7 +35,7 @@ import numpy as np
 from flows import relations, suspicions
 from flows.describe import described, tokens_of
 from flows.kinds import infer
-from flows.labels import target_profile
+from flows.labels import listed, target_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,6 +165,8 @@ def _survey_column(
     defaults, kind = _defaults(spec, name)
     guess, cells, fault = infer(values, defaults, kind)
     role = _role(spec, name)
+    if role == "target" and guess.kind == "boolean" and kind is None and values.dtype.kind != "b":
+        guess, cells, fault = infer(values, defaults, "category")  # labels stay as they are written
     column, codes = described(guess, cells, fault, values, records)
     column = {
         "name": name, "position": position, "role": role, "given": kind is not None,
@@ -204,11 +206,13 @@ def _survey_target(
     survey.target, survey.target_cells, survey.classes = target_profile(
         column, cells, codes, classes=classes, boolean=column["dtype"] in {"bool", "boolean"}
     )
-    seen = "texts" if textual else "whole numbers" if whole else "numbers"
+    found = f"{labels:,} different {'whole numbers' if whole else 'numbers'}"
+    if textual:
+        found = f"{labels:,} labels: {listed(survey.target)}"
     survey.target["task"] = {
         "task": task,
         "given": given is not None,
-        "reason": "the settings say so" if given else f"the target has {labels:,} different {seen}",
+        "reason": "the settings say so" if given else f"the target has {found}",
     }
     column["seen"] = column["kind"]
     column["kind"] = "category" if classes else "number"
@@ -217,7 +221,7 @@ def _survey_target(
 def _remember(survey: Survey, column: dict[str, Any], codes: np.ndarray) -> None:
     """Keep what relations need: the sample of a feature, the hashes of rows and columns."""
     digest = hashlib.blake2b(np.ascontiguousarray(codes).tobytes(), digest_size=16)
-    if column["seen"] not in {"empty", "constant"}:
+    if column["kind"] != "ignored":  # constants equal one another
         key = f"{column['seen']} {digest.hexdigest()} {column['levels'] and column['levels'][0][0]}"
         survey.digests.setdefault(key, []).append(column["name"])
     place = column["position"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 from flows.home import open_home
 from flows.maker import Maker
 from flows.stages import BEFORE_TRAINING, read_json
+from flows.suspicions import of_use
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.progress import Progress
     from flows.spec import Spec
 
@@ -32,7 +36,8 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
     profile = read_json(maker.made["analyze"].path / "profile.json")
     rows = {side: counts.get("rows") for side, counts in split["counts"].items()}
     judged = [w["message"] for w in validation.get("warnings", [])]
-    for alarm in profile.get("alarms", []):
+    alarms = of_use(profile, unused(maker.made["contract"].path / "contract.toml"))
+    for alarm in alarms:
         progress.say(f"  alarm: {alarm['message']}")
     for warning in judged:
         progress.warn(warning)
@@ -44,8 +49,14 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
         "quarantined": validation["quarantined"],
         "sides": rows,
         "warnings": warnings,
-        "alarms": profile.get("alarms", []),
+        "alarms": alarms,
         "contract": dict(maker.made["contract"].facts),
         "sentence": f"{spec.name}: ready to train; {validation['rows']:,} rows read, "
         f"{validation['quarantined']:,} quarantined, {sides}",
     }
+
+
+def unused(contract: Path) -> set[str]:
+    """The columns that a contract ignores."""
+    columns = tomllib.loads(contract.read_text(encoding="utf-8"))["columns"]
+    return {name for name, column in columns.items() if column["role"] == "ignored"}

@@ -7,11 +7,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from expectations.failure import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAMED = 5
 CLASSES = 1_000  # labels that are listed
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 
@@ -44,6 +50,12 @@ def target_profile(
         "near_labels": _near(labels[:CLASSES]),
     }
     return {**head, "kind": "category", **facts}, codes, len(labels)
+
+
+def listed(target: Mapping[str, Any]) -> str:
+    """Return the commonest labels in one line, as the source writes them."""
+    labels = [shown(label, 30) for label, _ in target.get("classes", ())]
+    return ", ".join(labels[:NAMED]) + (", ..." if len(labels) > NAMED else "")
 
 
 def _labels(

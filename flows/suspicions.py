@@ -15,7 +15,7 @@ import numpy as np
 from models.served import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from flows.spec import Spec
 
@@ -128,6 +128,17 @@ def alarms(
                 _said(kind, column["name"], f"{shown(column['name'])}: {column['reason']}")
             )
     return found
+
+
+def of_use(profile: Mapping[str, Any], unused: Collection[str]) -> list[dict[str, Any]]:
+    """Return the alarms of a profile that are not about columns that nothing is learned from."""
+    copies = profile.get("duplicates", {}).get("columns", ())
+    quiet = {copy for first, copy in copies if first in unused} | {*unused}
+    return [
+        alarm
+        for alarm in profile.get("alarms", ())
+        if alarm["column"] not in (quiet if alarm["kind"] == "duplicate_column" else unused)
+    ]
 
 
 def _alarm(kind: str, column: Mapping[str, Any], sentence: str) -> dict[str, Any]:

@@ -33,6 +33,14 @@ def test_missing_values_are_called_missing(value):
     assert shown(value) == "<missing>"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "1"), (np.float64(-3), "-3"), (0.5, "0.5"), ("1.0", "1.0"), (1e300, "1e+300")],
+)
+def test_a_whole_number_is_shown_without_a_fraction(value, text):
+    assert shown(value) == text
+
+
 def test_the_text_nan_is_not_called_missing():
     assert shown("nan") == "nan"
 

@@ -164,10 +164,12 @@ def test_every_column_has_its_kind_and_role(people):
     }  # fmt: skip
     assert columns["y"]["role"] == "target"
     assert columns["blank"]["seen"] == "empty"
+    labels = ", ".join(label for label, _ in found["target"]["classes"])
+    assert set(labels.split(", ")) == {"yes", "no"}
     assert found["task"] == {
         "task": "binary",
         "given": False,
-        "reason": "the target has 2 different texts",
+        "reason": f"the target has 2 labels: {labels}",
     }
     assert facts["rows"] == ROWS + 5
     assert found["text"] is True

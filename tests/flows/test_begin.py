@@ -1,3 +1,5 @@
+"""What `penstock init` writes and says, and what it leaves to the run."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -5,9 +7,11 @@ import pandas as pd
 import pytest
 
 from flows.begin import begin
-from flows.errors import DataRefused
+from flows.check import check
+from flows.errors import DataRefused, SettingsError
 from flows.home import open_home
 from flows.plan import planned
+from flows.progress import Progress
 from flows.settings import load_spec
 
 RNG = np.random.default_rng(0)
@@ -44,3 +48,24 @@ def test_what_init_made_is_reused_by_the_run(folder):
     ahead = ("load", "analyze", "contract", "engineer", "validate")
     assert all(steps[name] for name in ahead)
     assert not steps["train"]
+
+
+def test_labels_that_could_be_booleans_are_said_and_kept_as_they_are_written(folder):
+    frame = pd.DataFrame({"x": RNG.normal(size=100), "left": ["yes", "no"] * 50})
+    frame.to_csv(folder / "staff.csv", index=False)
+    done = begin("staff.csv", target="left")
+    assert done["decisions"][0] in (
+        "task: binary: the target has 2 labels: yes, no",
+        "task: binary: the target has 2 labels: no, yes",
+    )
+    contract = (folder / done["contract"]).read_text("utf-8")
+    assert 'levels = ["no", "yes"]' in contract
+    found = check(load_spec(folder / done["settings"]), Progress(quiet=True))
+    assert [line for line in found["warnings"] if "class" in line or "occur" in line] == []
+
+
+def test_init_that_ends_before_it_reads_leaves_no_home(folder):
+    pd.DataFrame({"x": range(30), "y": ["a", "b"] * 15}).to_csv(folder / "shop.csv", index=False)
+    with pytest.raises(SettingsError, match="--target must name a column"):
+        begin("shop.csv", target="z")
+    assert [path.name for path in folder.iterdir()] == ["shop.csv"]
