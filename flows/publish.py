@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import ArtifactRefused
+from flows.experiment import guarded
 from flows.registry import ABSENT, addressed, client
 from flows.stage import file_digest
 
@@ -51,6 +52,11 @@ class Candidate:
     """What the examiner is told: raw rows, expected answers, tolerance."""
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    """What the version's page says."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Facts of all versions, as tags of the registered model: target, task, metric."""
+    note: str = ""
+    """What the registered model's page says."""
     promote: bool = False
     """Whether the verdict lets it become the champion."""
 
@@ -62,6 +68,8 @@ class Published:
     name: str
     version: int
     uri: str
+    model_id: str | None
+    """MLflow's id of the logged model; None where it was there already."""
     aliases: tuple[str, ...]
     unchanged: bool
     """Whether the version existed already."""
@@ -108,6 +116,7 @@ def publish(
     intent.write_text(json.dumps({"name": candidate.name, "run": candidate.run}), encoding="utf-8")
     try:
         examined: Mapping[str, Any] = {}
+        model_id = None
         if known is None:
             with addressed(home):  # the registry looks the logged model up at the process's own
                 examined, model_id = _blessed_model(home, candidate, tracking_run, examiner())
@@ -118,6 +127,7 @@ def publish(
     return Published(
         name=candidate.name,
         version=int(known.version),
+        model_id=model_id,
         uri=f"models:/{candidate.name}@champion"
         if candidate.promote
         else f"models:/{candidate.name}/{known.version}",
@@ -144,7 +154,8 @@ def _blessed_model(
         first = _examine(home, candidate, examiner, str(local), whole=True)
     finally:
         shutil.rmtree(local, ignore_errors=True)
-    with mlflow.start_run(run_id=tracking_run), _without_advice():
+    again = mlflow.start_run(run_id=tracking_run, log_system_metrics=False)
+    with again, _without_advice():
         info = mlflow.pyfunc.log_model(name="model", **options)
     # start_run's end marks the run as finished; the pipeline still writes to it and ends it itself.
     client(home).update_run(tracking_run, "RUNNING")
@@ -230,20 +241,14 @@ def _version(
     manifest: Mapping[str, str],
     examined: Mapping[str, Any],
 ) -> Any:
-    from mlflow.exceptions import MlflowException
-
     writer = client(home)
-    try:
-        writer.create_registered_model(candidate.name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+    _model(writer, candidate)
     tags = {
-        "penstock.key": candidate.key,
-        "penstock.run": candidate.run,
-        "penstock.manifest": json.dumps(manifest),
-        "penstock.blessing.mechanical": _sentence(examined),
         **{f"penstock.{name}": value[:4000] for name, value in candidate.tags.items()},
+        "penstock.run": candidate.run,
+        "penstock.blessing.mechanical": _sentence(examined),
+        "penstock.key": candidate.key,
+        "penstock.manifest": json.dumps(manifest),
     }
     return writer.create_model_version(
         candidate.name,
@@ -253,6 +258,25 @@ def _version(
         description=candidate.description,
         model_id=model_id,
     )
+
+
+def _model(writer: Any, candidate: Candidate) -> None:
+    """Find or create the registered model, and bring its page up to date."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        writer.create_registered_model(candidate.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    known = writer.get_registered_model(candidate.name)
+    kept = {**known.tags, **({"description": known.description} if known.description else {})}
+    changes = {k: v for k, v in candidate.about.items() if kept.get(k) != v}
+    changes |= guarded(kept, {"description": candidate.note} if candidate.note else {})
+    if (text := changes.pop("description", None)) is not None:
+        writer.update_registered_model(candidate.name, description=text)
+    for key, value in changes.items():
+        writer.set_registered_model_tag(candidate.name, key, value)
 
 
 def _sentence(examined: Mapping[str, Any]) -> str:

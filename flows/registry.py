@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
-from flows.track import public, short
+from flows.mlflow_errors import trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,8 +72,7 @@ def resolve(home: Home, model: str) -> Any:
         return reader.get_model_version_by_alias(name, alias if at else "champion")
     except MlflowException as error:
         if error.error_code not in ABSENT:
-            msg = f"MLflow at {public(home.tracking_uri)} must answer, but: {short(error)}"
-            raise PenstockError(msg) from None
+            raise trouble(home, error, must="answer") from None
         raise _absent(home, model, _known(reader, name)) from None
 
 

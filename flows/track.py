@@ -3,51 +3,34 @@
 - Everything is written by one background thread, in order, off the training loop's path; the
   first write that failed is raised when the run asks for its results.
 - The explicit client is used throughout: the fluent API keeps its active run per thread.
-- MLflow's keys take a few characters only: another name is slugged, told apart by a digest, and
-  the tag `penstock.name.<slug>` keeps it.
 - After the first call that failed nothing more is asked of the server, so a server that is away
   costs its patience once.
+- System metrics go the same way, beside what a run writes, and never fail it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import posixpath
-import re
+import getpass
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path  # noqa: TC003 - read at run time by the queue's calls
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
+from flows.experiment import SHORT, guarded
 from flows.home import file_name, prepare_tracking
+from flows.mlflow_errors import refusals_allowed, status_of, trouble
+from flows.mlflow_items import calls, measured, points_of
+from flows.vitals import Vitals, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from flows.home import Home
 
-METRICS_PER_CALL = 800
-ITEMS_PER_CALL = 100
-"""Parameters or tags; MLflow takes 100 of each, and 1,000 of all kinds, in one call."""
-LONGEST_PARAMETER = 500
-LONGEST_TAG = 5000
-LONGEST_KEY = 250
-
-
-def key_of(name: str) -> str:
-    """Return `name` where MLflow takes it as a key, else a slug that no other name has."""
-    if (
-        re.fullmatch(r"[\w\-. /:]{1,250}", name)
-        and posixpath.normpath(name) == name
-        and not name.startswith(("/", ".."))
-        and name != "."
-    ):
-        return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    slug = re.sub(r"[^\w\-. ]", "_", name).strip(". ")[: LONGEST_KEY - 20]
-    return f"{slug or 'name'}-{digest}"
+    Page = Callable[[str], Mapping[str, str]]
+    """Gives the tags of the experiment's page, from the experiment's id."""
 
 
 class Tracker:
@@ -61,28 +44,52 @@ class Tracker:
         self.trouble: PenstockError | None = None
         """What the first failed call came to; nothing is asked after it."""
         self.client: Any = None
+        self.vitals: Vitals | None = None
         self.run_id = ""
         self.experiment_id = ""
 
-    def start(self, tags: Mapping[str, str]) -> None:
-        """Create the experiment where it is new, and the parent run."""
-        self._later(self._start, dict(tags))
+    def start(self, tags: Mapping[str, str], page: Page = lambda _: {}) -> None:
+        """Create the experiment where it is new, and the parent run, as of now."""
+        self._later(self._start, dict(tags), page, int(time.time() * 1000))
 
-    def _start(self, tags: dict[str, str]) -> None:
+    def _start(self, tags: dict[str, str], page: Page, began: int) -> None:
         from flows.registry import client
+        from flows.stale import end_stale, owner
 
         prepare_tracking(self.home)
         self.client = client(self.home)
         self.experiment_id = self._experiment()
-        tags = {"mlflow.runName": self.run, "mlflow.source.type": "PROJECT", **tags}
-        run = self.client.create_run(self.experiment_id, tags=tags)
+        with contextlib.suppress(OSError, KeyError):  # a user without a name, as in some containers
+            tags = {"mlflow.user": getpass.getuser(), **tags}
+        tags = {"mlflow.runName": self.run, "mlflow.source.type": "LOCAL", **tags}
+        run = self.client.create_run(
+            self.experiment_id, start_time=began, tags={**tags, **owner(self.home)}
+        )
         self.run_id = run.info.run_id
+        if wanted():
+            self.vitals = Vitals(self._vital)
+            self.vitals.start()
+        with refusals_allowed():  # a page, or another's run, is no reason to fail
+            self._page(page, new=True)
+            end_stale(self.client, self.experiment_id, self.home, run=self.run)
+
+    def page(self, page: Page) -> None:
+        """Bring the experiment's own page up to date; what a person has changed stays."""
+        self._later(self._page, page)
+
+    def _page(self, page: Page, *, new: bool = False) -> None:
+        kept = self.client.get_experiment(self.experiment_id).tags
+        wanted = page(self.experiment_id)
+        if new:  # at its start a run may not know yet what an earlier one has found
+            wanted = {key: text for key, text in wanted.items() if key not in kept}
+        for key, text in guarded(kept, wanted).items():
+            self.client.set_experiment_tag(self.experiment_id, key, text)
 
     def _experiment(self) -> str:
         from mlflow.exceptions import MlflowException
 
         location = None
-        if self.home.embedded:
+        if self.home.local_store:
             location = (self.home.artifacts / file_name(self.name)).as_uri()
         known = self.client.get_experiment_by_name(self.name)
         if known is None:
@@ -100,29 +107,43 @@ class Tracker:
         """Log parameters; long values are cut, as the whole settings are an artifact."""
         self._later(self._log, self._parent, (), dict(values), {})
 
-    def metrics(self, values: Mapping[str, float]) -> None:
-        """Log the parent's metrics, one value each."""
-        self._later(self._log, self._parent, [(n, v, 0) for n, v in values.items()], {}, {})
+    def metrics(self, values: Mapping[str, float], *, model: str | None = None) -> None:
+        """Log the parent's metrics, one value each; `model`: the logged model they are about."""
+        points = [(name, value, 0) for name, value in values.items()]
+        self._later(self._log, self._parent, points, {}, {}, model)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags of the parent."""
         self._later(self._log, self._parent, (), {}, dict(values))
 
-    def dataset(self, *, name: str, digest: str, source: str, profile: str) -> None:
-        """Log the data as a dataset input under our own full digest (MLflow's sees 10,000 rows)."""
-        self._later(self._dataset, name, digest, source, profile)
+    def later_tags(self, values: Callable[[], Mapping[str, str]]) -> None:
+        """Set tags that are known once the run has its id."""
+        self._later(lambda: self._log(self._parent, (), {}, dict(values())))
 
-    def _dataset(self, name: str, digest: str, source: str, profile: str) -> None:
+    def curves(self, curves: Mapping[str, Sequence[float]]) -> None:
+        """Log the parent's curves, a value per epoch."""
+        self._later(self._log, self._parent, points_of(curves), {}, {})
+
+    def dataset(
+        self, *, name: str, digest: str, source: str, profile: str, schema: str | None = None
+    ) -> None:
+        """Log the data as a dataset input under our own full digest (MLflow's sees 10,000 rows)."""
+        self._later(self._dataset, name, digest, source, profile, schema)
+
+    def _dataset(
+        self, name: str, digest: str, source: str, profile: str, schema: str | None
+    ) -> None:
         import json
 
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         data = Dataset(
             name=name[:500],
-            digest=digest[:36],
+            digest=digest[:SHORT],
             source_type="penstock",
             source=json.dumps({"uri": source}),
             profile=profile,
+            schema=schema,
         )
         tags = [InputTag("mlflow.data.context", "training"), InputTag("penstock.digest", digest)]
         self.client.log_inputs(self.run_id, [DatasetInput(data, tags)])
@@ -149,19 +170,29 @@ class Tracker:
     ) -> None:
         tags = {"mlflow.parentRunId": self.run_id, "mlflow.runName": name, **tags}
         child = self.client.create_run(self.experiment_id, tags=tags).info.run_id
-        points = [(n, v, i) for n, values in curves.items() for i, v in enumerate(values)]
-        self._log(lambda: child, points, parameters, {})
+        self._log(lambda: child, points_of(curves), parameters, {})
         self.client.set_terminated(child, status="FAILED" if failed else "FINISHED")
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Log a file as it is now."""
         self._later(lambda: self.client.log_artifact(self.run_id, str(path), folder))
 
-    def finish(self, *, failed: bool) -> None:
-        """End the parent run; waits for everything written so far."""
-        status = "FAILED" if failed else "FINISHED"
+    def finish(self, error: BaseException | None = None) -> None:
+        """End the parent run by what ended the run; waits for everything written so far."""
+        status = status_of(error)
+        self._stop_vitals()
         self._later(lambda: self.client.set_terminated(self.run_id, status=status))
         self.settle()
+
+    def check(self) -> None:
+        """Raise what has gone wrong so far, without waiting for what is under way.
+
+        Raises:
+            PenstockError: the tracking server refused or could not be reached.
+
+        """
+        if self.trouble is not None:
+            raise self.trouble
 
     def settle(self) -> None:
         """Wait until all is written.
@@ -173,11 +204,11 @@ class Tracker:
         waiting, self.waiting = self.waiting, []
         for call in waiting:
             call.result()
-        if self.trouble is not None:
-            raise self.trouble
+        self.check()
 
     def close(self) -> None:
-        """End the background thread."""
+        """End the background threads."""
+        self._stop_vitals()
         self.pool.shutdown(wait=True, cancel_futures=True)
 
     def _parent(self) -> str:
@@ -191,13 +222,23 @@ class Tracker:
             return
         try:
             call(*arguments)
-        except PenstockError as error:
-            self.trouble = error
         except Exception as error:  # noqa: BLE001 - whatever it was, `settle` raises it
-            where = public(self.home.tracking_uri)
-            text = f"MLflow at {where} must take what a run writes, but: {short(error)}"
-            self.trouble = PenstockError(text)
-            self.trouble.__cause__ = error
+            self.trouble = trouble(self.home, error)
+
+    def _stop_vitals(self) -> None:
+        if self.vitals is not None:
+            self.vitals.stop()
+
+    def _vital(self, points: Sequence[tuple[str, float, int, int]]) -> None:
+        with contextlib.suppress(RuntimeError):  # the run has ended meanwhile
+            self.pool.submit(self._write_vital, points)
+
+    def _write_vital(self, points: Sequence[tuple[str, float, int, int]]) -> None:
+        if self.trouble is not None:
+            return
+        with contextlib.suppress(Exception):  # the next write that matters says what is wrong
+            for call in measured(points):
+                self.client.log_batch(self.run_id, **call)
 
     def _log(
         self,
@@ -205,33 +246,7 @@ class Tracker:
         points: Sequence[tuple[str, float, int]],
         parameters: Mapping[str, Any],
         tags: dict[str, str],
+        model: str | None = None,
     ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(key_of(name), float(value), now, step)
-            for name, value, step in points
-            if value is not None
-        ]
-        params = [Param(key_of(k), str(v)[:LONGEST_PARAMETER]) for k, v in parameters.items()]
-        named = {key_of(name): name for name in (*(p[0] for p in points), *parameters)}
-        slugged = {f"penstock.name.{k}"[:LONGEST_KEY]: n for k, n in named.items() if k != n}
-        labels = [RunTag(key, value[:LONGEST_TAG]) for key, value in (tags | slugged).items()]
-        size = {"metrics": METRICS_PER_CALL, "params": ITEMS_PER_CALL, "tags": ITEMS_PER_CALL}
-        items = {"metrics": metrics, "params": params, "tags": labels}
-        calls = max(-(-len(items[kind]) // size[kind]) for kind in items)
-        for i in range(calls):
-            pieces = {k: v[i * size[k] : (i + 1) * size[k]] for k, v in items.items()}
-            self.client.log_batch(run(), **pieces)
-
-
-def short(error: Exception) -> str:
-    """Return an error of a framework on one line, bounded."""
-    text = public(" ".join(str(error).split()))
-    return f"{type(error).__name__}: {text[:300]}"
-
-
-def public(text: str) -> str:
-    """Return a URI, or a text that quotes some, without credentials."""
-    return re.sub(r"//[^/\s]*@", "//***@", text)
+        for call in calls(points, parameters, tags, model):
+            self.client.log_batch(run(), **call)

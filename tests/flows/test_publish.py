@@ -59,7 +59,12 @@ class Desk:
         self.home, self.folder, self.examiner = home, folder, examiner
         self.client = client(home)
         known = self.client.get_experiment_by_name("e")
-        self.experiment = known.experiment_id if known else self.client.create_experiment("e")
+        place = home.artifacts.as_uri()  # else it is the working directory's
+        self.experiment = (
+            known.experiment_id
+            if known
+            else self.client.create_experiment("e", artifact_location=place)
+        )
 
     def candidate(self, mark, slope=0.02, **options):
         folder = self.folder / mark
@@ -72,7 +77,9 @@ class Desk:
         rows.to_parquet(folder / "rows.parquet")
         answers = served.answer(served.open_session(graph(slope)), rows, SCHEMA)
         answers.to_parquet(folder / "expected.parquet")
-        options = {"name": NAME, "key": mark * 8, "run": f"run-{mark}"} | options
+        options = {
+            "name": NAME, "key": mark * 8, "run": f"run-{mark}", "note": "Predicts 나이."
+        } | options  # fmt: skip
         return Candidate(
             folder=folder,
             questions={
@@ -82,6 +89,7 @@ class Desk:
             },
             tags={"verdict": "promoted", "digest.data": "d" * 64, "reasons": "왜; because"},
             description="Promoted: it is good.",
+            about={"task": "binary", "target": "나이"},
             **options,
         )
 
@@ -125,6 +133,20 @@ def test_a_promoted_model_is_a_tagged_version_behind_both_aliases(desk):
     assert version.description == "Promoted: it is good."
     assert not (desk.home.runs / "run-a" / "model").exists()
     assert list((desk.home.root / "locks").glob("publish-*")) == []
+
+
+def test_the_model_s_page_is_ours_until_a_person_writes_on_it(desk, in_service):
+    model = desk.client.get_registered_model(NAME)
+    assert model.description == "Predicts 나이."
+    assert (model.tags["task"], model.tags["target"]) == ("binary", "나이")
+    desk.publish(desk.candidate("i", note="Predicts 나이, newly."))
+    assert desk.client.get_registered_model(NAME).description == "Predicts 나이, newly."
+    desk.client.update_registered_model(NAME, description="Ask Kim.")
+    made = desk.publish(desk.candidate("j"))
+    assert desk.client.get_registered_model(NAME).description == "Ask Kim."
+    version = desk.client.get_model_version(NAME, str(made.version))
+    assert version.source == f"models:/{made.model_id}"
+    assert next(iter(version.tags)) == "penstock.verdict"
 
 
 def test_the_next_one_takes_over_and_previous_keeps_what_was_in_service(desk, in_service):
