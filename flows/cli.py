@@ -7,19 +7,15 @@ the model did not answer as it must; 1 anything else.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from flows.spec import Spec
+from flows import cli_servers
+from flows.terminal import AsJson, Set, SpecFile, for_people, spec_of, write_json
 
 EXIT_CODES = {"rejected": 4, "refused": 3, "failed": 1}
 
@@ -30,12 +26,7 @@ app = typer.Typer(
     help="From a table and a short settings file to a registered model that has earned its place.",
 )
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The settings file.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, such as train.seed=1."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+cli_servers.add_to(app)
 
 
 def main() -> None:
@@ -49,43 +40,6 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
-
-
-@contextlib.contextmanager
-def _for_people() -> Iterator[None]:
-    """Turn errors into a message and an exit code; a fault of ours keeps its traceback too."""
-    from flows.errors import PenstockError
-
-    try:
-        yield
-    except (typer.Exit, typer.Abort):
-        raise
-    except PenstockError as error:
-        print(f"penstock: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from None
-    except BrokenPipeError:
-        raise typer.Exit(0) from None  # `penstock schema | head`
-    except Exception as error:  # noqa: BLE001 - the last resort
-        traceback.print_exc()
-        print(
-            f"penstock: a fault of Penstock itself, nothing was published: {type(error).__name__}: "
-            f"{error}\n(the lines above say where; please report them)",
-            file=sys.stderr,
-        )
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("penstock: interrupted; nothing was published", file=sys.stderr)
-        raise typer.Exit(130) from None
-
-
-def _spec(path: Path, overrides: list[str] | None) -> Spec:
-    from flows.settings import load_spec
-
-    return load_spec(path, overrides or ())
-
-
-def _out(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1, default=str))
 
 
 @app.command()
@@ -103,12 +57,12 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Write a settings file for DATA, and say what was decided and why."""
-    with _for_people():
+    with for_people():
         from flows.begin import begin
 
         done = begin(source, target=target, test=test, names=names, name=name, force=force)
         if as_json:
-            _out(done)
+            write_json(done)
             return
         for line in done["decisions"]:
             print(f"  {line}")
@@ -121,14 +75,14 @@ def init(
 @app.command()
 def check(spec: SpecFile, set_: Set = None, as_json: AsJson = False) -> None:
     """Do everything short of training: read, profile, contract, split."""
-    with _for_people():
+    with for_people():
         from flows.check import check as check_spec
         from flows.progress import Progress
 
         with Progress() as progress:
-            facts = check_spec(_spec(spec, set_), progress)
+            facts = check_spec(spec_of(spec, set_), progress)
         if as_json:
-            _out(facts)
+            write_json(facts)
         else:
             print(facts["sentence"])
 
@@ -136,14 +90,14 @@ def check(spec: SpecFile, set_: Set = None, as_json: AsJson = False) -> None:
 @app.command()
 def plan(spec: SpecFile, set_: Set = None, as_json: AsJson = False) -> None:
     """Say which stages would run, and which change caused it."""
-    with _for_people():
-        from flows.home import open_home
+    with for_people():
+        from flows.home import find_home
         from flows.plan import planned
 
-        checked = _spec(spec, set_)
-        steps = planned(checked, open_home(checked.folder))
+        checked = spec_of(spec, set_)
+        steps = planned(checked, find_home(checked.folder))
         if as_json:
-            _out([{"stage": s.name, "reused": s.reused, "reason": s.reason} for s in steps])
+            write_json([{"stage": s.name, "reused": s.reused, "reason": s.reason} for s in steps])
             return
         for step in steps:
             print(f"  {step.name:<10} {'reused' if step.reused else 'runs':<7} {step.reason}")
@@ -152,14 +106,14 @@ def plan(spec: SpecFile, set_: Set = None, as_json: AsJson = False) -> None:
 @app.command()
 def run(spec: SpecFile, set_: Set = None, as_json: AsJson = False) -> None:
     """Make a model from SPEC and publish it if it has earned its place."""
-    with _for_people():
+    with for_people():
         from flows.launch import launch
         from flows.verdict import as_text
 
-        checked = _spec(spec, set_)
+        checked = spec_of(spec, set_)
         summary, error = launch(checked, set_ or [], quiet=as_json)
         if as_json:
-            _out(summary)
+            write_json(summary)
         if error is not None:
             raise error
         if not as_json:
@@ -176,12 +130,12 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Predict the rows of IN with a registered model; every row gets a status."""
-    with _for_people():
+    with for_people():
         from flows.score import score as score_file
 
         done = score_file(model, source, out, spec=spec)
         if as_json:
-            _out(done)
+            write_json(done)
         else:
             for column in done["replaced_columns"]:
                 print(
@@ -198,30 +152,33 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Say what decided: the verdict in a sentence, and the reasons."""
-    with _for_people():
+    with for_people():
+        from flows.why import as_text
         from flows.why import why as explain
 
         answer = explain(what, Path.cwd())
         if as_json:
-            _out(answer)
+            write_json(answer)
         else:
-            print("\n".join([answer["sentence"], *(f"  {line}" for line in answer["reasons"])]))
+            print(as_text(answer))
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check the installation and the home, and say what to do."""
-    with _for_people():
+    with for_people():
         from flows.doctor import examine
 
         findings = examine(Path.cwd())
         if as_json:
-            _out(findings)
+            write_json(findings)
         else:
             for finding in findings:
                 print(
                     f"  {'ok ' if finding['ok'] else 'BAD'} {finding['what']}: {finding['found']}"
                 )
+                if finding["advice"]:
+                    print(f"      do: {finding['advice']}")
         raise typer.Exit(0 if all(finding["ok"] for finding in findings) else 1)
 
 
@@ -230,7 +187,7 @@ def schema() -> None:
     """Print the JSON schema of the settings file."""
     from flows.spec import Spec
 
-    _out(Spec.model_json_schema())
+    write_json(Spec.model_json_schema())
 
 
 @app.command()
@@ -240,9 +197,10 @@ def clean(
     gigabytes: Annotated[float, typer.Option(min=0, help="Largest size of the cache.")] = 20.0,
 ) -> None:
     """Remove old cached stages, run folders and quarantined rows; never models or their runs."""
-    with _for_people():
-        from flows.home import open_home, retire
+    with for_people():
+        from flows.home import find_home
+        from flows.retention import retire
 
-        home = open_home(Path.cwd())
+        home = find_home(Path.cwd())
         removed = retire(home, days=days, gigabytes=0.0 if everything else gigabytes)
         print(f"removed {len(removed)} from {home.root}")

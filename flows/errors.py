@@ -5,7 +5,9 @@ PenstockError                 something that must hold does not; exit code 1
 ├── DataRefused               a source cannot be read or breaks its contract; exit code 3
 ├── ArtifactRefused           the model failed its examination in a fresh process; exit code 4
 ├── TrainingFailed            no member of the population reached a finite loss; exit code 1
+├── OutOfTime                 the run took longer than its schedule allows; exit code 1
 └── Busy                      another run of the same name holds the lock; exit code 1
+    └── Skipped               the same, where the schedule says that it is to be skipped; exit code 0
 
 A rejected model is not an error: it is a verdict, with exit code 4.
 """
@@ -55,3 +57,13 @@ class TrainingFailed(PenstockError, RuntimeError):  # noqa: N818 - the word that
 
 class Busy(PenstockError, RuntimeError):  # noqa: N818 - the word that users read
     """Another run of the same name is under way in the same home."""
+
+
+class Skipped(Busy):
+    """A run of a schedule has nothing to do: another is under way, or has seen its data."""
+
+    exit_code = 0
+
+
+class OutOfTime(PenstockError, RuntimeError):  # noqa: N818 - the word that users read
+    """A run of a schedule took longer than `schedule.timeout`."""

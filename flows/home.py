@@ -3,36 +3,32 @@
 - The embedded default is one folder: an MLflow database with an explicit artifact location, a
   Prefect home of its own, the cache of stages, quarantined rows and the folders of runs.
 - `MLFLOW_TRACKING_URI` and `PREFECT_API_URL` are used instead where they are set: same code.
+- Where `penstock up` keeps servers, its home and its servers are used: in the settings' folder,
+  one above it, or the working directory.
 - A fresh MLflow database breaks when two processes create it at once, so it is made under a lock.
-- One run of a name at a time; the lock says who holds it.
 - Telemetry of the frameworks is off.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import math
 import os
 import re
-import shutil
 import tempfile
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.errors import Busy, PenstockError
+from flows import servers
+from flows.errors import PenstockError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
 OWN_PREFECT = "PENSTOCK_OWN_PREFECT_API_URL"
 """Set, for as long as it runs, by a Prefect server that a run has started for itself."""
-DAY = 86_400.0  # seconds
 GIGABYTE = 1_000_000_000  # bytes
+FOLDER = ".penstock"
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -41,12 +37,14 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for the result
     # Threads that spin while they wait make a step 5 to 15 times slower on a busy machine.
     "OMP_WAIT_POLICY": "PASSIVE",
     "PREFECT_API_REQUEST_TIMEOUT": "180",  # seconds; a busy machine is no reason to fail
     "PREFECT_CLI_COLORS": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # an error is said once, by the command
     "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "INFO",  # a run's own lines, for the UI
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "TQDM_DISABLE": "1",
@@ -62,7 +60,9 @@ class Home:
     tracking_uri: str
     """Where MLflow keeps runs and models; a URI with a database file when embedded."""
     prefect_url: str | None
-    """The Prefect API that the environment names; None: a server of our own for the run."""
+    """The Prefect API of the environment or of `penstock up`; None: one of our own for the run."""
+    servers: Mapping[str, Any] | None = None
+    """What `penstock up` wrote of the servers it keeps for this home; None: they are not up."""
 
     @property
     def cache(self) -> Path:
@@ -90,9 +90,40 @@ class Home:
         return self.root / "artifacts"
 
     @property
+    def logs(self) -> Path:
+        """What the servers of `penstock up` say, a file each."""
+        return self.root / "logs"
+
+    @property
+    def work(self) -> Path:
+        """The working directory of runs that the servers start; empty."""
+        return self.root / "work"
+
+    @property
+    def locks(self) -> Path:
+        """Locks, and what their holders say of themselves."""
+        return self.root / "locks"
+
+    @property
+    def database(self) -> str:
+        """The MLflow database of this home, as a URI."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
     def embedded(self) -> bool:
-        """Whether MLflow is the database of this home."""
-        return self.tracking_uri == _database(self.root)
+        """Whether a run opens the MLflow database of this home by itself."""
+        return self.tracking_uri == self.database
+
+    @property
+    def local_store(self) -> bool:
+        """Whether MLflow's artifacts are files of this home, with or without a server before them.
+
+        They keep their place whether the servers are up or not, so both ways see the same models.
+        """
+        up = self.servers or {}
+        return self.embedded or (
+            up.get("store") == "home" and self.tracking_uri == up.get("mlflow")
+        )
 
 
 def _named_prefect() -> str | None:
@@ -101,14 +132,42 @@ def _named_prefect() -> str | None:
     return None if url == os.environ.get(OWN_PREFECT) else url
 
 
-def _database(root: Path) -> str:
-    return f"sqlite:///{root / 'mlflow.db'}"
-
-
 def file_name(name: str) -> str:
     """A name of any script as the name of a file: readable, and never that of another name."""
     readable = re.sub(r"[^\w-]", "_", name)[:40]
     return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def root_of(folder: Path) -> Path:
+    """Return the home for settings in `folder`: named, with servers up, or beside the settings."""
+    if named := os.environ.get("PENSTOCK_HOME"):
+        return Path(named).expanduser().resolve()
+    folder = folder.resolve()
+    for place in (folder, *folder.parents, Path.cwd()):
+        if servers.living(place / FOLDER):
+            return place / FOLDER
+    return folder / FOLDER
+
+
+def find_home(folder: Path) -> Home:
+    """Return the home for settings in `folder`, making nothing; sets the frameworks' environment.
+
+    What only looks takes this one, so that looking leaves no empty home behind.
+    """
+    root = root_of(folder)
+    up = servers.living(root)
+    home = Home(
+        root=root,
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or (up or {}).get("mlflow") or "",
+        prefect_url=_named_prefect() or (up or {}).get("prefect"),
+        servers=up,
+    )
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_HOME", str(root / "prefect"))
+    if secret := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", secret)
+    return home if home.tracking_uri else replace(home, tracking_uri=home.database)
 
 
 def open_home(folder: Path) -> Home:
@@ -118,24 +177,24 @@ def open_home(folder: Path) -> Home:
         PenstockError: the home cannot be written.
 
     """
-    root = Path(os.environ.get("PENSTOCK_HOME") or folder / ".penstock").expanduser().resolve()
-    home = Home(
-        root=root,
-        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or _database(root),
-        prefect_url=_named_prefect(),
-    )
+    home = find_home(folder)
     try:
-        for path in (home.cache, home.runs, home.quarantine, home.artifacts, root / "locks"):
+        for path in (
+            home.cache,
+            home.runs,
+            home.quarantine,
+            home.artifacts,
+            home.locks,
+            home.logs,
+            home.work,
+        ):
             path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root / "locks"):
+        with tempfile.TemporaryFile(dir=home.locks):
             pass  # a folder that is there already may still be somebody else's
     except OSError as error:
         found = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
-        msg = f"the home {root} must be writable: {found}; PENSTOCK_HOME names another place"
+        msg = f"the home {home.root} must be writable: {found}; PENSTOCK_HOME names another place"
         raise PenstockError(msg) from None
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    os.environ.setdefault("PREFECT_HOME", str(root / "prefect"))
     return home
 
 
@@ -151,99 +210,3 @@ def prepare_tracking(home: Home) -> None:
     with FileLock(home.root / "locks" / "mlflow.lock"):
         client(home).search_experiments(max_results=1)
         ready.touch()
-
-
-@contextlib.contextmanager
-def one_run_at_a_time(home: Home, name: str) -> Iterator[None]:
-    """Hold the lock of `name`.
-
-    Raises:
-        Busy: another run of the name is under way; says which process, since when.
-
-    """
-    from filelock import FileLock, Timeout
-
-    owner = home.root / "locks" / f"run-{file_name(name)}.json"
-    lock = FileLock(owner.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        msg = f"another run of {name!r} is under way in {home.root}{_holder(owner)}; wait for it to end"
-        raise Busy(msg) from None
-    try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        facts = {"name": name, "process": os.getpid(), "since": since}
-        owner.write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
-
-
-def _holder(owner: Path) -> str:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        held = json.loads(owner.read_text(encoding="utf-8"))
-        return f" (process {held['process']}, since {held['since']})"
-    return ""
-
-
-def runs_under_way(home: Home) -> list[dict[str, Any]]:
-    """Return name, process and since of the runs whose lock is held; a dead process holds none."""
-    from filelock import FileLock, Timeout
-
-    found = []
-    for owner in sorted((home.root / "locks").glob("run-*.json")):
-        try:
-            with FileLock(owner.with_suffix(".lock"), timeout=0):
-                continue
-        except Timeout:
-            with contextlib.suppress(OSError, ValueError):
-                found.append(json.loads(owner.read_text(encoding="utf-8")))
-    return found
-
-
-def retire(home: Home, *, days: int, gigabytes: float) -> list[str]:
-    """Remove what is older than `days` and what exceeds `gigabytes` of cache; say what went.
-
-    Only what can be made again is touched: never the database, nor the artifacts of models, nor
-    what a run under way has made or used.
-    """
-    begun = [datetime.fromisoformat(run["since"]).timestamp() for run in runs_under_way(home)]
-    in_use = min(begun, default=math.inf)
-    oldest = min(time.time() - days * DAY, in_use)
-    folders = (home.cache, home.checkpoints, home.quarantine)
-    known = [*home.runs.glob("*"), *(path for folder in folders for path in folder.glob("*/*"))]
-    removed = [_remove(path, home.root) for path in known if _used(path) < oldest]
-    return removed + _shrink(home, int(gigabytes * GIGABYTE), in_use)
-
-
-def _used(path: Path) -> float:
-    """When a path was used last; another process may have removed it since it was listed."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return math.inf
-
-
-def _shrink(home: Home, allowed: int, in_use: float) -> list[str]:
-    total, removed = 0, []
-    for folder in sorted(home.cache.glob("*/*"), key=_used, reverse=True):
-        total += sum(_size(path) for path in folder.rglob("*"))
-        if total > allowed and _used(folder) < in_use:
-            removed.append(_remove(folder, home.root))
-    return removed
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _remove(path: Path, root: Path) -> str:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-    return str(path.relative_to(root))

@@ -1,24 +1,26 @@
 """The training flow: from a table and a settings file to a registered model.
 
 - Each line is a stage; a stage whose inputs did not change is reused.
-- The final state is named by the verdict: Promoted, Kept, Rejected, Unchanged or Dry run.
+- A stage is tried again where that can help, when a source or MLflow is away for a moment, and
+  nowhere else: what the contract or the gate has said once, it says again.
+- The final state is named by the verdict: Promoted, Kept, Rejected, Unchanged or Dry run; Refused
+  is a failure that names what was wrong with the data, and Skipped has left the field to another run.
 """
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
+from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed
 
+from flows.clock import asked_by, time_limit
+from flows.errors import DataRefused, Skipped
 from flows.progress import Progress
 from flows.run import Run
 from flows.settings import load_spec
-from flows.summary import verdict_markdown
+from flows.shown import flow_run_name, refused, show, skipped, verdict
+from flows.transient import retried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,32 +28,31 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-
-def _flow_run_name() -> str:
-    from prefect.runtime import flow_run
-
-    return Path(str(flow_run.parameters.get("settings", "penstock"))).stem
+RETRIES: dict[str, list[float]] = {"load": [5, 30], "publish": [5, 30]}
+"""Seconds before a stage is tried again, where what failed may pass by itself."""
 
 
-@flow(name="penstock", flow_run_name=_flow_run_name, persist_result=False, log_prints=False)
+@flow(name="penstock", flow_run_name=flow_run_name, persist_result=False, log_prints=False)
 def pipeline(settings: str, overrides: list[str] | None = None, *, quiet: bool = True) -> State:
     """Make a model from the settings file and publish it if it has earned its place."""
-    with (
-        Progress(quiet=quiet) as progress,
-        Run(load_spec(settings, overrides or ()), progress) as run,
-    ):
-        _stage(run, "load")
-        _stage(run, "analyze")
-        _stage(run, "contract")
-        _stage(run, "engineer")
-        _stage(run, "validate")
-        _stage(run, "split")
-        _stage(run, "train")
-        _stage(run, "export")
-        _stage(run, "assess")
-        _task("judge", run.judge)
-        _task("publish", run.publish)
-        return _ended(run)
+    spec, log = load_spec(settings, overrides or ()), get_run_logger()
+    with Progress(quiet=quiet, also=log.info) as progress:
+        run = Run(spec, progress, **asked_by(spec))
+        try:
+            with run, time_limit(spec):  # from its turn on, and not while it writes down its end
+                for name in ("load", "analyze", "contract", "engineer", "validate", "split"):
+                    _stage(run, name)
+                for name in ("train", "export", "assess"):
+                    _stage(run, name)
+                _task("judge", run.judge)
+                _task("publish", run.publish)
+        except Skipped as reason:
+            return skipped(reason)
+        except DataRefused as error:
+            return refused(error)
+        finally:
+            show(run)
+        return verdict(run)
 
 
 def _stage(run: Run, name: str) -> None:
@@ -64,14 +65,13 @@ def _stage(run: Run, name: str) -> None:
 
 
 def _task(name: str, work: Callable[[], Any]) -> None:
-    made = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    made = task(
+        name=name,
+        task_run_name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=len(RETRIES.get(name, ())),
+        retry_delay_seconds=RETRIES.get(name),
+        retry_condition_fn=retried,
+    )
     made(work)()
-
-
-def _ended(run: Run) -> State:
-    """The flow's final state, with the verdict as a Markdown artifact beside it."""
-    key = re.sub(r"[^a-z0-9]+", "-", f"verdict-{run.spec.name}".lower()).strip("-")
-    markdown = verdict_markdown(run)
-    create_markdown_artifact(markdown, key=key, description=f"Verdict on {run.spec.name}")
-    name = run.outcome.replace("_", " ").capitalize()
-    return Completed(name=name, message=markdown.splitlines()[0].lstrip("# "), data=run.id)

@@ -25,6 +25,29 @@ if TYPE_CHECKING:
 START_SECONDS = 120.0
 
 
+def server_command(host: str, port: int) -> list[str]:
+    """Return the command of a Prefect server; what it serves comes from its environment."""
+    command = [sys.executable, "-m", "uvicorn", "--factory", "--host", host, "--port", str(port)]
+    command += ["--log-level", "error", "--timeout-graceful-shutdown", "2"]
+    return [*command, "prefect.server.api.server:create_app"]
+
+
+def free_port(host: str) -> int:
+    """Return a port of `host` that nobody uses now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+def answers(address: str) -> bool:
+    """Whether the page at `address` is there and well."""
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own servers
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
 class PrefectServer:
     """A server on a free loopback port; a context manager that ends it."""
 
@@ -38,20 +61,16 @@ class PrefectServer:
         """Start the server without waiting for it."""
         if self.home.prefect_url:
             return self
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port("127.0.0.1")
         self.url = f"http://127.0.0.1:{port}/api"
         log = (self.home.root / "prefect-server.log").open("wb")
-        command = [sys.executable, "-m", "uvicorn", "--factory", "--host", "127.0.0.1"]
-        command += ["--port", str(port), "--log-level", "error", "--timeout-graceful-shutdown", "2"]
         ours = {
             "PREFECT_UI_ENABLED": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
             "PREFECT__SERVER_FINAL": "1",
         }
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            [*command, "prefect.server.api.server:create_app"],
+            server_command("127.0.0.1", port),
             env={**os.environ, **ours},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -67,7 +86,7 @@ class PrefectServer:
 
         """
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        while not answers(f"{self.url}/health"):
             if self.process and self.process.poll() is not None:
                 msg = f"the Prefect server ended with code {self.process.returncode}; see "
                 raise PenstockError(msg + str(self.home.root / "prefect-server.log"))
@@ -80,13 +99,6 @@ class PrefectServer:
         os.environ["PREFECT_API_URL"] = self.url
         if self.process is not None:
             os.environ[OWN_PREFECT] = self.url
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:  # noqa: S310
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
 
     def __exit__(self, *_: object) -> None:
         """End the server that we started, and no other."""

@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.status import Status
 
 EVERY_SECONDS = 5.0
@@ -19,9 +21,11 @@ EVERY_SECONDS = 5.0
 class Progress:
     """Says what happens, one line per stage; use as a context manager."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        """`quiet` keeps everything but warnings back."""
-        self.quiet = quiet
+    def __init__(
+        self, *, quiet: bool = False, also: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`quiet` keeps everything but warnings back; `also` is told each line in any case."""
+        self.quiet, self.also = quiet, also
         self.status: Status | None = None
         self.stage = ""
         self._said = 0.0
@@ -65,12 +69,14 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Write one line."""
+        self.also(text)
         if not self.quiet:
             self._write(text)
 
     def warn(self, text: str) -> None:
         """Write a warning, even when quiet, and keep it for the report."""
         self.warnings.append(text)
+        self.also(f"  warning: {text}")
         self._write(f"  warning: {text}")
 
     def _write(self, text: str) -> None:

@@ -7,19 +7,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import shutil
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from flows import runpage
 from flows.errors import DataRefused, PenstockError, SettingsError
-from flows.home import one_run_at_a_time, open_home, retire
+from flows.home import open_home
 from flows.maker import Maker
+from flows.retention import retire
 from flows.stage import code_digest, digest_of, installed_versions
 from flows.stages import read_json, settings_digest, write_json
 from flows.summary import parts_of_report, summarize
+from flows.turns import one_run_at_a_time
 from flows.verdict import ENDS
 
 if TYPE_CHECKING:
@@ -30,14 +32,28 @@ if TYPE_CHECKING:
     from flows.publish import Published
     from flows.spec import Spec
     from flows.stage import Artifact
+    from flows.turns import Overlap
 
 
 class Run:
     """The state of one run; a context manager that records how it ended."""
 
-    def __init__(self, spec: Spec, progress: Progress) -> None:
-        """Open the home; nothing is written for this run before it is entered."""
+    def __init__(
+        self,
+        spec: Spec,
+        progress: Progress,
+        *,
+        overlap: Overlap = "refuse",
+        due: datetime | None = None,
+    ) -> None:
+        """Open the home; nothing is written for this run before it is entered.
+
+        `overlap` says what becomes of it while another run of the name is under way, `due` when
+        its schedule wanted it.
+        """
         self.spec, self.progress = spec, progress
+        self.overlap: Overlap = overlap
+        self.due = due
         self.home = open_home(spec.folder)
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         self.folder = self.home.runs / self.id
@@ -56,12 +72,16 @@ class Run:
         from flows.track import Tracker
 
         with contextlib.ExitStack() as held:
-            held.enter_context(one_run_at_a_time(self.home, self.spec.name))
+            turn = one_run_at_a_time(
+                self.home, self.spec.name, self.overlap, self.due, self.progress.say
+            )
+            held.enter_context(turn)
+            self.started, self._clock = datetime.now(UTC), time.monotonic()
             self.folder.mkdir(parents=True)
             self.tracker = Tracker(self.home, self.spec.name, self.id)
             held.callback(self.tracker.close)
             self._held = held.pop_all()
-        self.tracker.start({"penstock.run": self.id, "penstock.name": self.spec.name})
+        runpage.begin(self)
         return self
 
     def __exit__(
@@ -95,6 +115,7 @@ class Run:
 
     def _prepare(self, stage: str) -> None:
         """Let the fresh process that will question the model warm up while networks train."""
+        self.tracker.check()
         if stage == "train":
             self.tracker.settle()  # a server that is away is said before hours are spent
             _ = self.examiner
@@ -113,7 +134,7 @@ class Run:
             self.tracker.member(
                 name=f"fold {member['fold']} seed {member['seed']}",
                 parameters={**settings, "fold": member["fold"], "member_seed": member["seed"]},
-                curves={"train_loss": member["train"], "validation_loss": member["validation"]},
+                curves={runpage.LOSS[side]: member[side] for side in runpage.LOSS},
                 tags={
                     "penstock.stopped": str(member.get("stopped")),
                     "penstock.best_epoch": str(member.get("best_epoch")),
@@ -189,7 +210,7 @@ class Run:
         self._report(summary)
         self.maker.remember()
         try:
-            self._finish_tracking(summary, error)
+            runpage.finish(self, summary, error)
         except PenstockError as trouble:
             if error is None:
                 raise
@@ -205,54 +226,3 @@ class Run:
             report(summary, parts_of_report(self), self.folder / "report.html")
         except Exception as error:  # noqa: BLE001 - a page that fails must not hide the run's own end
             self.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")
-
-    def _finish_tracking(self, summary: dict[str, Any], error: BaseException | None) -> None:
-        tracker, verdict = self.tracker, summary["verdict"]
-        tracker.tags(
-            {
-                "penstock.verdict": self.outcome,
-                "penstock.reasons": "; ".join(verdict.get("reasons", [])),
-                **{f"penstock.digest.{k}": str(v) for k, v in summary.get("digests", {}).items()},
-                "mlflow.note.content": verdict.get("sentence") or "",
-            }
-        )
-        tracker.metrics(_flat_metrics(summary))
-        tracker.parameters(_flat(summary.get("settings", {})))
-        if "load" in self.made:
-            load = self.made["load"]
-            tracker.dataset(
-                name=self.spec.name,
-                digest=load.digest,
-                source=str(self.spec.data.source),
-                profile=json.dumps({"rows": load.facts.get("rows")}),
-            )
-        for name in ("summary.json", "report.html"):
-            if (self.folder / name).is_file():
-                tracker.artifact(self.folder / name)
-        if "contract" in self.made:
-            tracker.artifact(self.made["contract"].path / "contract.toml")
-        if "split" in self.made:
-            tracker.artifact(self.made["split"].path / "ledger.parquet", "ledger")
-            tracker.artifact(self.made["split"].path / "split.json", "ledger")
-        tracker.finish(failed=error is not None)
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(values, dict):
-        return {prefix: values}
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
-    return flat
-
-
-def _flat_metrics(summary: dict[str, Any]) -> dict[str, float]:
-    flat = {
-        f"{side}.{name}{suffix}": found[key]
-        for side, metrics in summary.get("metrics", {}).items()
-        for name, found in metrics.items()
-        for key, suffix in (("value", ""), ("low", ".low"), ("high", ".high"))
-        if found.get(key) is not None
-    }
-    flat |= {f"rows.{side}": n for side, n in summary.get("rows", {}).items() if n is not None}
-    return {**flat, "seconds": summary["seconds"]}

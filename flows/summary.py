@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import ArtifactRefused, DataRefused
+from flows.experiment import model_note, run_link
 from flows.stage import code_digest, digest_of, installed_versions
 from flows.stages import read_json, settings_digest
 from flows.verdict import ENDS, verdict_of
@@ -219,12 +220,7 @@ def _git() -> dict[str, Any]:
 
 
 def _mlflow_link(run: Run) -> str:
-    uri, tracker = run.home.tracking_uri, run.tracker
-    if uri.startswith("http"):
-        from flows.track import public
-
-        return f"{public(uri)}/#/experiments/{tracker.experiment_id}/runs/{tracker.run_id}"
-    return f"{uri} run {tracker.run_id}"
+    return run_link(run.home.tracking_uri, run.tracker.experiment_id, run.tracker.run_id)
 
 
 def _prefect_link(run: Run) -> str | None:
@@ -244,7 +240,10 @@ def candidate(run: Run) -> Candidate:
     ended = ENDS[outcome]
     verdict = _verdict(run, parts_of_report(run), outcome=ended)
     exported = run.made["export"].path
-    tags = {"verdict": ended, "reasons": "; ".join(verdict["reasons"])}
+    tags = {"verdict": ended}
+    if verdict["value"] is not None:  # what a person looks for stands first on the version's page
+        tags["metric"] = f"{verdict['metric']}={verdict['value']:.6g}"
+    tags["reasons"] = "; ".join(verdict["reasons"])
     tags |= {f"digest.{k}": v for k, v in _digests(run).items()}
     tags |= {
         "git.commit": str(_git().get("commit")),
@@ -253,8 +252,8 @@ def candidate(run: Run) -> Candidate:
     tags["reading"] = json.dumps(
         run.spec.data.model_dump(mode="json", include=set(READING)), ensure_ascii=False
     )
-    if verdict["value"] is not None:
-        tags["metric"] = f"{verdict['metric']}={verdict['value']:.6g}"
+    about = {"target": run.spec.data.target, "task": _schema(run)["task"]}
+    about |= {"metric": verdict["metric"]} if verdict["metric"] else {}
     return Candidate(
         name=run.spec.name,
         key=run.key,
@@ -266,14 +265,15 @@ def candidate(run: Run) -> Candidate:
             "tolerance": 1e-5,
         },
         tags=tags,
-        description=f"{verdict['sentence']} Predicts {run.spec.data.target!r}; run {run.id}.",
+        description=f"{verdict['sentence']} Run {run.id}.",
+        about=about,
+        note=model_note(run.spec.name, about),
         promote=outcome == "promote",
     )
 
 
-def verdict_markdown(run: Run) -> str:
+def verdict_markdown(run: Run, summary: Mapping[str, Any]) -> str:
     """The verdict for Prefect's artifacts page."""
-    summary = summarize(run, None)
     verdict, rows = summary["verdict"], summary["rows"]
     lines = [f"# {verdict['sentence']}", "", *(f"- {reason}" for reason in verdict["reasons"])]
     lines += ["", "| rows | |", "|---|---|", *(f"| {side} | {n} |" for side, n in rows.items())]

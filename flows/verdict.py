@@ -93,6 +93,10 @@ def _sentence(
 def _first_line(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "the run was interrupted"
+    if type(error).__name__ == "TerminationSignal":  # Prefect's word for SIGTERM
+        return (
+            "the run was told to end; what it had made is kept, and the next one goes on from there"
+        )
     kind = "" if isinstance(error, PenstockError) else f"{type(error).__name__}: "
     return kind + (str(error).splitlines() or ["no more is known"])[0]
 
@@ -148,6 +152,17 @@ def _shown(value: float, digits: int) -> str:
     return f"{value:.{max(digits, 4) if abs(value) >= 1000 else digits}g}"
 
 
+def beside(summary: Mapping[str, Any]) -> str | None:
+    """How the network stands to the best rung of the ladder, in a sentence; None without rungs."""
+    from flows.ladder import comparison
+
+    ladder = summary.get("ladder") or []
+    if not ladder:
+        return None
+    found = comparison(ladder, ladder[0]["gain"]["test"]["metric"])
+    return found["sentence"] if found else None
+
+
 def as_text(summary: dict[str, Any]) -> str:
     """The end of a run for a terminal."""
     lines = [summary["verdict"]["sentence"]]
@@ -156,6 +171,8 @@ def as_text(summary: dict[str, Any]) -> str:
         lines.append(
             f"  load it   mlflow.pyfunc.load_model({json.dumps(registered['uri'], ensure_ascii=False)})"
         )
+    if stands := beside(summary):
+        lines.append(f"  ladder    {stands}")
     lines.append(f"  report    {Path(summary['folder']) / 'report.html'}")
     lines.append(f"  MLflow    {summary['links']['mlflow']}")
     return "\n".join(lines)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
-from flows.home import open_home
+from flows.home import find_home
 from flows.registry import resolve
 from flows.stages import read_json
+from flows.verdict import beside
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -20,7 +23,7 @@ def why(what: str, folder: Path) -> dict[str, Any]:
         PenstockError: nothing of that name is known in the home.
 
     """
-    home = open_home(folder)
+    home = find_home(folder)
     runs = sorted(home.runs.glob(f"{_plain(what)}*/summary.json"))
     if len(runs) == 1:
         return _of_run(runs[0])
@@ -52,4 +55,19 @@ def _of_run(path: Path) -> dict[str, Any]:
         "reasons": verdict["reasons"],
         "decided_by": verdict.get("decided_by"),
         "outcome": verdict["outcome"],
+        "ladder": beside(summary),
     }
+
+
+def as_text(answer: Mapping[str, Any]) -> str:
+    """The answer for a terminal: the sentence, the reasons that it does not hold, the ladder."""
+    sentence = answer["sentence"]
+    more = [reason for reason in answer["reasons"] if not _is_said(reason, sentence)]
+    more += [answer["ladder"]] if answer.get("ladder") else []
+    return "\n".join([sentence, *(f"  {line}" for line in more)])
+
+
+def _is_said(reason: str, sentence: str) -> bool:
+    """Whether the sentence holds the reason itself, or the metric whose value it gives."""
+    metric = re.match(r"(\w+) -?\d", reason)
+    return reason.rstrip(".:") in sentence or bool(metric and f"{metric[1]} is " in sentence)

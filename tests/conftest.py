@@ -117,6 +117,12 @@ class SmallRuns:
 
 
 @pytest.fixture
+def small_settings():
+    """The settings of the small table, as text."""
+    return SMALL
+
+
+@pytest.fixture
 def table():
     """The maker of the small table."""
     return small_table

@@ -161,7 +161,8 @@ def test_scoring_and_why_answer_from_the_command(home, table, tmp_path):
 
 
 def test_another_run_of_the_name_is_said_to_be_under_way(home):
-    from flows.home import one_run_at_a_time, open_home
+    from flows.home import open_home
+    from flows.turns import one_run_at_a_time
 
     with one_run_at_a_time(open_home(home.folder), NAME):
         code, out, err = ask("run", "spec.toml")

@@ -5,20 +5,20 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.errors import Busy, PenstockError
 from flows.home import (
     file_name,
-    one_run_at_a_time,
+    find_home,
     open_home,
     prepare_tracking,
-    retire,
-    runs_under_way,
 )
+from flows.turns import one_run_at_a_time, runs_under_way
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,6 +49,30 @@ def test_the_home_lies_beside_the_settings(tmp_path):
     assert home.embedded
     assert home.prefect_url is None
     assert home.cache.is_dir()
+
+
+def test_looking_for_a_home_makes_none_and_finds_what_opening_opens(tmp_path):
+    looked = find_home(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert looked == open_home(tmp_path)
+    assert looked == find_home(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["why", "nobody@champion"], 1),
+        (["score", "nobody@champion", "in.csv", "out.csv"], 1),
+        (["clean"], 0),
+        (["down"], 0),
+        (["doctor"], 0),
+        (["init", "in.csv", "--target", "y"], 3),
+    ],
+)
+def test_commands_that_only_look_leave_no_home_behind(tmp_path, monkeypatch, command, code):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, command).exit_code == code
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_environment_names_another_home_and_servers(tmp_path, monkeypatch):
@@ -108,7 +132,8 @@ def test_names_of_any_script_have_files_of_their_own():
 HOLD = """
     import sys
     from pathlib import Path
-    from flows.home import one_run_at_a_time, open_home
+    from flows.home import open_home
+    from flows.turns import one_run_at_a_time
     with one_run_at_a_time(open_home(Path(sys.argv[1])), "신용"):
         print("held", flush=True)
         sys.stdin.readline()
@@ -176,52 +201,6 @@ def test_four_processes_at_once_leave_a_healthy_database(tmp_path):
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
         names = {name for (name,) in database.execute("select name from experiments")}
     assert {"e0", "e1", "e2", "e3"} <= names
-
-
-def filled(tmp_path):
-    home = open_home(tmp_path)
-    kept = [home.root / "mlflow.db", home.artifacts / "1" / "model" / "graph.onnx"]
-    made = [
-        home.cache / "load" / "old" / "table.parquet",
-        home.cache / "train" / "new" / "table.parquet",
-        home.runs / "run1" / "report.html",
-        home.quarantine / "a" / "run1.parquet",
-    ]
-    for path in [*kept, *made]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"0" * 1000)
-    return home, kept, made
-
-
-def age(path, days):
-    then = time.time() - days * 86_400
-    os.utime(path, (then, then))
-
-
-def test_what_is_older_than_asked_goes_and_models_stay(tmp_path):
-    home, kept, (old, new, report, rows) = filled(tmp_path)
-    for path in (old.parent, report.parent, rows, *kept):
-        age(path, 100)
-    removed = retire(home, days=90, gigabytes=1)
-    assert sorted(removed) == ["cache/load/old", "quarantine/a/run1.parquet", "runs/run1"]
-    assert all(path.exists() for path in [*kept, new])
-
-
-def test_a_cache_that_is_too_large_loses_what_was_used_longest_ago(tmp_path):
-    home, kept, (old, _new, report, rows) = filled(tmp_path)
-    age(old.parent, 2)
-    assert retire(home, days=90, gigabytes=1.5e-6) == ["cache/load/old"]
-    assert retire(home, days=90, gigabytes=0) == ["cache/train/new"]
-    assert all(path.exists() for path in [*kept, report, rows])
-
-
-def test_what_a_run_under_way_has_used_stays(tmp_path):
-    home, _, (old, new, *_) = filled(tmp_path)
-    age(old.parent, 1)
-    age(new.parent, -1 / 86_400)
-    with one_run_at_a_time(home, "a"):
-        assert retire(home, days=90, gigabytes=0) == ["cache/load/old"]
-    assert new.exists()
 
 
 def test_the_lock_says_who_in_any_script(tmp_path):

@@ -47,7 +47,7 @@ def test_mlflow_has_a_parent_run_with_a_child_per_member(home):
     assert first.inputs.dataset_inputs[0].dataset.name == "작은 표"
     names = {a.path for a in home.client.list_artifacts(first.info.run_id)}
     assert {"report.html", "summary.json", "contract.toml", "ledger"} <= names
-    curve = home.client.get_metric_history(children[0].info.run_id, "validation_loss")
+    curve = home.client.get_metric_history(children[0].info.run_id, "loss/validation")
     assert len(curve) >= 1
 
 
@@ -158,5 +158,5 @@ def test_a_tracking_server_that_is_away_is_said_before_anything_is_trained(
     summary, error = small_runs(tmp_path).run()
     assert "MLflow at http://127.0.0.1:9 must take what a run writes" in str(error)
     assert summary["verdict"]["outcome"] == "failed"
-    assert [stage["name"] for stage in summary["stages"]][-1] == "split"
+    assert "train" not in [stage["name"] for stage in summary["stages"]]
     assert summary["warnings"].count(str(error)) == 0

@@ -6,7 +6,8 @@ import pytest
 
 from flows.errors import PenstockError
 from flows.home import open_home
-from flows.why import why
+from flows.verdict import as_text as end_of_run
+from flows.why import as_text, why
 
 NAME = "작은 표"
 
@@ -73,3 +74,28 @@ def test_an_ambiguous_beginning_names_the_runs(tmp_path):
         (home.runs / run / "summary.json").write_text(json.dumps({"run": run}), encoding="utf-8")
     with pytest.raises(PenstockError, match="must name one run, it begins 2: 2026-a, 2026-b"):
         why("2026", tmp_path)
+
+
+def test_the_end_of_a_run_and_why_say_how_the_network_stands_to_the_ladder(first_run):
+    answer = why(first_run.summary["run"], first_run.folder)
+    said = answer["ladder"]
+    assert said.startswith("On test the network ")
+    assert "the best rung of the ladder, " in said
+    assert f"\n  {said}" in as_text(answer)
+    assert f"\n  ladder    {said}\n" in end_of_run(first_run.summary)
+    without = {**first_run.summary, "ladder": []}
+    assert "ladder" not in end_of_run(without)
+
+
+def test_what_decided_is_said_once(first_run):
+    answer = why(first_run.summary["run"], first_run.folder)
+    said = as_text(answer)
+    assert "is at least 0.6" in answer["reasons"][0]
+    assert said.count("at least") == 1
+    assert "better than the dummy's by" in said  # a reason that the sentence does not hold
+
+
+def test_a_refusal_is_said_once():
+    reason = "the table breaks 1 critical rule:"
+    answer = {"sentence": "Refused: the table breaks 1 critical rule.", "reasons": [reason]}
+    assert as_text(answer) == answer["sentence"]
