@@ -110,6 +110,11 @@ class Home:
         return f"sqlite:///{self.root / 'mlflow.db'}"
 
     @property
+    def elsewhere(self) -> Path:
+        """There once the servers have kept MLflow in another database than the home's."""
+        return self.root / "mlflow-is-elsewhere"
+
+    @property
     def embedded(self) -> bool:
         """Whether a run opens the MLflow database of this home by itself."""
         return self.tracking_uri == self.database
@@ -199,7 +204,19 @@ def open_home(folder: Path) -> Home:
 
 
 def prepare_tracking(home: Home) -> None:
-    """Create the embedded MLflow database, once, under a lock; a server is left to itself."""
+    """Create the embedded MLflow database, once, under a lock; a server is left to itself.
+
+    Raises:
+        PenstockError: the home's runs and models are in a server's database, and it is down.
+
+    """
+    if home.embedded and home.elsewhere.exists():
+        msg = (
+            f"the models of {home.root} are in a server's database, and that server is down: start "
+            "it as it was (`python infra/stack.py up`, or `penstock up` with MLFLOW_BACKEND_STORE_URI), "
+            f"or set MLFLOW_TRACKING_URI; {home.elsewhere.name} in the home says so, remove it to begin anew"
+        )
+        raise PenstockError(msg)
     ready = home.root / "locks" / "mlflow.ready"
     if not home.embedded or (ready.exists() and (home.root / "mlflow.db").exists()):
         return

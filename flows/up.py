@@ -87,6 +87,8 @@ class Keeper:
         service.wait(self.said, self.stop)
 
     def _record(self) -> None:
+        if self.fleet.store != "home":
+            self.home.elsewhere.touch()
         facts = {
             "supervisor": servers.identity(os.getpid()),
             "mlflow": self.fleet.mlflow_url,

@@ -210,3 +210,11 @@ def test_the_lock_says_who_in_any_script(tmp_path):
         held = json.loads(path.read_text("utf-8"))
     assert (held["name"], held["process"]) == ("신용", os.getpid())
     assert not path.exists()
+
+
+def test_a_home_whose_models_are_in_a_servers_database_makes_no_other(tmp_path):
+    home = open_home(tmp_path)
+    home.elsewhere.touch()
+    with pytest.raises(PenstockError, match="that server is down: start it"):
+        prepare_tracking(home)
+    assert not (home.root / "mlflow.db").exists()
