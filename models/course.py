@@ -1,7 +1,8 @@
 """The course of every member: curves, its best weights, and why it ended.
 
 - Best weights are kept per member, copied by mask at the end of an epoch.
-- A member stops when its validation score has not improved for `patience` epochs.
+- A member stops when its validation score has not improved for twice as many epochs as its best
+  took, within `least` and `patience`: one that overfits early does so for good.
 - A member whose loss is not finite is failed: it is dropped and counted, never used.
 """
 
@@ -53,9 +54,12 @@ class MemberRecord:
 class Courses:
     """Records of all members and the best weights of each."""
 
-    def __init__(self, population: Population, *, patience: int, tolerance: float = 0.0) -> None:
-        """Start a record per member; `alive` maps the population's places to records."""
-        self.patience, self.tolerance = patience, tolerance
+    def __init__(self, population: Population, *, patience: int, least: int | None = None) -> None:
+        """Start a record per member; `alive` maps the population's places to records.
+
+        `least` left out: every member waits for `patience` epochs.
+        """
+        self.patience, self.least = patience, patience if least is None else least
         self.records = [
             MemberRecord(fold=m.fold, seed=m.seed, settings=asdict(m)) for m in population.members
         ]
@@ -82,7 +86,8 @@ class Courses:
             if validation[place] < record.best:
                 record.best, record.best_epoch = validation[place], epoch
                 better.append(place)
-            if epoch - record.best_epoch >= self.patience:
+            wait = min(self.patience, max(self.least, 2 * (record.best_epoch + 1)))
+            if epoch - record.best_epoch >= wait:
                 record.stopped = "patience"
             else:
                 onward.append(place)

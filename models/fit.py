@@ -116,7 +116,7 @@ def prepare(
     rows = _rows(table, encoder, target, settings, device)
     learner = Learner(
         population,
-        Courses(population, patience=plan.patience),
+        Courses(population, patience=plan.patience, least=plan.least),
         Batches(rows, population, batch=plan.batch, steps=plan.steps),
         epochs=plan.epochs,
     )

@@ -12,6 +12,8 @@ from models.networks import NETWORKS, MLPConfig
 from models.population import Member
 
 Auto = Literal["auto"]
+EARLY = 8
+"""Epochs after which a member that had its best early, on thousands of rows, is believed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,8 @@ class Plan:
     batch: int
     steps: int
     patience: int
+    least: int
+    """Epochs that a member waits at least for a better one."""
     bins: int
     config: MLPConfig
 
@@ -43,7 +47,8 @@ class TrainSettings:
         depth: hidden layers.
         embedding: of numbers.
         bins: of a piecewise-linear embedding; "auto" by rows.
-        patience: epochs without improvement before a member stops; "auto" by epochs.
+        patience: epochs without improvement before a member stops; "auto": twice as many
+            as its best took, within bounds by rows and epochs.
         class_weight: "balanced" gives every class the same total weight in the loss.
         log_target: learn log1p of the target; "auto" where its tail is heavy.
         label_smoothing: share of a label spread over all classes.
@@ -138,11 +143,13 @@ class TrainSettings:
         patience = self.patience
         if patience == "auto":
             patience = max(4, epochs // 6) if small else max(4, epochs // 4)
+        early = self.patience == "auto" and not small
         return Plan(
             epochs=epochs,
             batch=batch,
             steps=max(1, round(rows / batch)),
             patience=patience,
+            least=min(patience, EARLY) if early else patience,
             bins=bins if self.embedding == "piecewise" else 0,
             config=MLPConfig(
                 width=width,

@@ -290,3 +290,10 @@ def test_auto_is_resolved_by_rows_alone():
     assert small.batch < large.batch
     assert small.epochs > large.epochs
     assert settings.plan(5).batch == 5
+
+
+def test_early_ends_are_believed_on_thousands_of_rows_alone_and_never_where_patience_is_given():
+    auto, given = TrainSettings(task="binary"), TrainSettings(task="binary", patience=20)
+    waits = {rows: auto.plan(rows) for rows in (300, 3_000, 30_000, 300_000)}
+    assert [(p.least, p.patience) for p in waits.values()] == [(10, 10), (8, 15), (8, 8), (4, 4)]
+    assert all(given.plan(rows).least == given.plan(rows).patience == 20 for rows in waits)

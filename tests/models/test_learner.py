@@ -108,6 +108,19 @@ def test_best_weights_are_kept_per_member(table):
     assert [r.stopped for r in courses.records] == [None, None, "patience", "failed"]
 
 
+@pytest.mark.parametrize(("best_at", "waits"), [(0, 3), (1, 4), (2, 6), (3, 7), (9, 7)])
+def test_a_member_waits_twice_as_long_as_its_best_took_within_bounds(table, best_at, waits):
+    population = serve(table, MEMBERS[:1]).population
+    courses = Courses(population, patience=7, least=3)
+    falling = [1.0 / (epoch + 1) for epoch in range(best_at + 1)]
+    for epoch, loss in enumerate([*falling, *[2.0] * 20]):
+        if not courses.close_epoch(population, epoch=epoch, train=[0.0], validation=[loss]):
+            break
+    (record,) = courses.records
+    assert (record.best_epoch, record.stopped) == (best_at, "patience")
+    assert len(record.validation) - 1 - best_at == waits
+
+
 def test_row_losses_are_torchs_cross_entropy_with_the_members_smoothing():
     raw, target = torch.randn(2, 5, 3), torch.randint(0, 3, (2, 5))
     found = row_losses(raw, target, torch.tensor([0.0, 0.2]))
