@@ -19,7 +19,7 @@ from flows import servers
 from flows.duration import seconds_of
 from flows.errors import PenstockError
 from flows.fleet import POOL
-from flows.home import open_home
+from flows.home import find_home, open_home
 from flows.interrupted import client
 from flows.mlflow_errors import public, short
 from flows.stages import settings_digest
@@ -46,7 +46,8 @@ def deploy(
         PenstockError: there is no Prefect server, or it refuses.
 
     """
-    home = _served(open_home(spec.folder))
+    _served(find_home(spec.folder))
+    home = open_home(spec.folder)
     with _said_plainly(home), client(str(home.prefect_url)) as api:
         _pool(api)
         made = _create(api, spec, home, overrides, paused=paused)
@@ -80,7 +81,7 @@ def remove(spec: Spec) -> dict[str, Any]:
     """
     from prefect.exceptions import ObjectNotFound
 
-    home = _served(open_home(spec.folder))
+    home = _served(find_home(spec.folder))
     name = f"{FLOW}/{name_of(spec)}"
     with _said_plainly(home), client(str(home.prefect_url)) as api:
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from expectations.failure import written
 from models.served import FAULTS
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _spread(cells: np.ndarray, kind: str) -> tuple[dict[str, Any], np.ndarray]:
         },
         "outliers": _outliers(ordered),
         "histogram": _histogram(ordered, dates=dates),
-        "_first": _said(ordered[0], dates=dates, exact=True),
+        "_first": written(_said(ordered[0], dates=dates, exact=True)),
     }
     if not dates:
         facts |= {

@@ -16,6 +16,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FRAMEWORKS = ("MLFLOW_", "PREFECT_", "PENSTOCK_", "PG")
 
 
+def pytest_collection_modifyitems(items):
+    """Keep what uses the one stack of the session in one process."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("infra"))
+
+
 @pytest.fixture(scope="session")
 def binaries():
     """PostgreSQL as it is installed here."""
