@@ -22,7 +22,7 @@ EXAMPLES_KEPT = 5
 LONGEST_VALUE = 60  # characters of a cell
 LONGEST_MESSAGE = 500  # characters of a sentence of ours, which may quote several names
 RULES_SHOWN = 10
-EXACT = 1e15  # whole numbers below are shown without a fraction
+EXACT = 1e15  # whole numbers below are written without a fraction
 MISSING_TEXTS = {"None", "nan", "NaT", "<NA>"}  # how missing values of pandas print
 
 
@@ -30,9 +30,9 @@ def shown(value: object, limit: int = LONGEST_VALUE) -> str:
     r"""Return `value` as one printable line of at most `limit` characters.
 
     Newlines, control and invisible formatting characters appear as `\n`, `\x1b`, `\u202e`;
-    a missing value appears as `<missing>`, the number 1.0 as 1. Applying it twice changes nothing.
+    a missing value appears as `<missing>`. Applying it twice changes nothing.
     """
-    text = value if isinstance(value, str) else _written(value)
+    text = value if isinstance(value, str) else str(value)
     if not isinstance(value, str) and text in MISSING_TEXTS:
         return "<missing>"
     head = text[: limit + 1]
@@ -44,10 +44,11 @@ def shown(value: object, limit: int = LONGEST_VALUE) -> str:
     return head[: max(limit - len(tail), 0)] + tail
 
 
-def _written(value: object) -> str:
-    """A value as a person writes it: a whole number is typed as a float where cells are missing."""
-    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
-    return str(int(value)) if whole else str(value)  # pyright: ignore[reportArgumentType]
+def written(value: object) -> object:
+    """Return a cell as a person writes it: a whole number, typed as a float, without a fraction."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
+        return int(value)
+    return value
 
 
 def _escaped(character: str) -> str:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from expectations.failure import shown
 from flows.home import open_home
 from flows.maker import Maker
 from flows.stages import BEFORE_TRAINING, read_json
 from flows.suspicions import of_use
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from flows.progress import Progress
     from flows.spec import Spec
+
+NAMED = 6
 
 
 def check(spec: Spec, progress: Progress) -> dict[str, Any]:
@@ -36,7 +40,10 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
     profile = read_json(maker.made["analyze"].path / "profile.json")
     rows = {side: counts.get("rows") for side, counts in split["counts"].items()}
     judged = [w["message"] for w in validation.get("warnings", [])]
-    alarms = of_use(profile, unused(maker.made["contract"].path / "contract.toml"))
+    left_out = ignored(maker.made["contract"].path / "contract.toml", profile)
+    if left_out:
+        progress.say(f"  left out: {_named(left_out)}")
+    alarms = of_use(profile, left_out)
     for alarm in alarms:
         progress.say(f"  alarm: {alarm['message']}")
     for warning in judged:
@@ -49,6 +56,7 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
         "quarantined": validation["quarantined"],
         "sides": rows,
         "warnings": warnings,
+        "left_out": left_out,
         "alarms": alarms,
         "contract": dict(maker.made["contract"].facts),
         "sentence": f"{spec.name}: ready to train; {validation['rows']:,} rows read, "
@@ -56,7 +64,18 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
     }
 
 
-def unused(contract: Path) -> set[str]:
-    """The columns that a contract ignores."""
+def ignored(contract: Path, profile: Mapping[str, Any]) -> dict[str, str]:
+    """The columns that a contract ignores, with the reason."""
     columns = tomllib.loads(contract.read_text(encoding="utf-8"))["columns"]
-    return {name for name, column in columns.items() if column["role"] == "ignored"}
+    seen = {column["name"]: column["reason"] for column in profile["columns"]}
+    return {
+        name: seen[name] if column["kind"] == "ignored" else column.get("note") or "as you said"
+        for name, column in columns.items()
+        if column["role"] == "ignored" and name in seen
+    }
+
+
+def _named(columns: Mapping[str, str]) -> str:
+    said = [f"{shown(name, 30)} ({reason})" for name, reason in columns.items()]
+    more = f", and {len(said) - NAMED:,} more" if len(said) > NAMED else ""
+    return ", ".join(said[:NAMED]) + more

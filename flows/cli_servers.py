@@ -99,13 +99,19 @@ def _say_up(home: Home, found: Mapping[str, Any]) -> None:
     )
 
 
-def down(as_json: AsJson = False) -> None:
+def down(
+    spec: Annotated[
+        Path | None, typer.Argument(metavar="[SPEC]", help="Settings whose home is meant.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Stop the servers of `up`; runs under way go on with the next `up`."""
     with for_people():
         from flows.home import find_home
         from flows.up import down as take_down
 
-        home = find_home(Path.cwd())
+        home = find_home(spec_of(spec, None).folder if spec else Path.cwd())
         said: list[str] = []
         were_up = take_down(home, said.append)
         if as_json:

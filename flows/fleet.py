@@ -39,6 +39,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY = ("0.0.0.0", "::")  # noqa: S104 - recognised, never a default
 SHOWN = timedelta(seconds=100)
 """A worker that has not shown itself for so long is not well; it should every 30 s."""
+OF_SERVERS = ("PREFECT_SERVER_", "MLFLOW_BACKEND_STORE_URI", "PG")
+"""What names the servers' databases and their passwords: nothing that a run's code should see."""
+SHORTEST_PASSWORD = 12  # MLflow's own rule
 SECRETS = ("PREFECT_SERVER_API_AUTH_STRING", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 
@@ -58,6 +61,9 @@ class Where:
         missing = [name for name in SECRETS if not os.environ.get(name)]
         if SECRETS[1] not in missing and SECRETS[2] in missing:
             raise SettingsError(f"{SECRETS[2]} must be set where {SECRETS[1]} is, or neither")
+        if 0 < len(os.environ.get(SECRETS[2], "")) < SHORTEST_PASSWORD:
+            msg = f"{SECRETS[2]} must have at least {SHORTEST_PASSWORD} characters, as MLflow wants it"
+            raise SettingsError(msg)
         if self.prefect_port is not None and self.prefect_port == self.mlflow_port:
             msg = f"the two servers must have a port each, found {self.mlflow_port} for both"
             raise SettingsError(msg)
@@ -97,10 +103,12 @@ class Fleet:
             title="Prefect server",
             command=server_command(self.where.host, self.ports["prefect"]),
             environment=self._environment(
-                PREFECT_API_URL=self.prefect_url,
-                PREFECT_UI_API_URL=self.prefect_url,
-                PREFECT_UI_ENABLED="1",
-                PREFECT__SERVER_FINAL="1",
+                {
+                    "PREFECT_API_URL": self.prefect_url,
+                    "PREFECT_UI_API_URL": self.prefect_url,
+                    "PREFECT_UI_ENABLED": "1",
+                    "PREFECT__SERVER_FINAL": "1",
+                }
             ),
             healthy=lambda: answers(f"{self.prefect_url}/health"),
             log=self.home.logs / "prefect.log",
@@ -122,7 +130,7 @@ class Fleet:
             name="mlflow",
             title="MLflow server",
             command=command,
-            environment=self._environment(**more),
+            environment=self._environment(more),
             healthy=lambda: answers(f"{self.mlflow_url}/health"),
             log=home.logs / "mlflow.log",
         )
@@ -138,7 +146,8 @@ class Fleet:
             title="worker",
             command=command,
             environment=self._environment(
-                PREFECT_API_URL=self.prefect_url, PREFECT_WORKER_QUERY_SECONDS="2"
+                {"PREFECT_API_URL": self.prefect_url, "PREFECT_WORKER_QUERY_SECONDS": "2"},
+                gone=OF_SERVERS,
             ),
             healthy=lambda: interrupted.served(
                 self.prefect_url, POOL, name, max(made, datetime.now(UTC) - SHOWN)
@@ -146,7 +155,7 @@ class Fleet:
             log=self.home.logs / "worker.log",
         )
 
-    def _environment(self, **more: str) -> dict[str, str]:
+    def _environment(self, more: dict[str, str], gone: tuple[str, ...] = ()) -> dict[str, str]:
         """What each has: this interpreter first on the path, this home, the mark."""
         own = {
             MARK: str(self.home.root),
@@ -155,20 +164,22 @@ class Fleet:
             "PYTHONSAFEPATH": "1",  # what lies in the working directory is not imported
             "PYTHONUNBUFFERED": "1",
         }
-        gone = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-        return {k: v for k, v in os.environ.items() if k not in gone} | own | more
+        gone += ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(gone)}
+        return kept | own | more
 
 
 def _login(home: Home) -> dict[str, str]:
     """What MLflow's own login needs: the first administrator, and a key for its cookies."""
-    key = home.root / "mlflow-secret"
-    if not key.exists():
-        with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
+    key, users = home.root / "mlflow-secret", home.root / "mlflow-auth.db"
+    for path, text in ((key, secrets.token_hex(32)), (users, "")):
+        if not path.exists():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(text)
     options = home.root / "mlflow-auth.ini"
     options.write_text(
         "[mlflow]\ndefault_permission = READ\n"
-        f"database_uri = sqlite:///{home.root / 'mlflow-auth.db'}\n"
+        f"database_uri = sqlite:///{users}\n"
         "auth_cache_ttl_seconds = 30\n"  # checking a password takes longer than most answers
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
         encoding="utf-8",

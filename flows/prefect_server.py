@@ -12,8 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Self
 
 from flows.errors import PenstockError
@@ -44,7 +44,7 @@ def answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310 - our own servers
             return answer.status == 200
-    except (urllib.error.URLError, OSError):
+    except (HTTPException, OSError):  # nobody, an error, or somebody who speaks no HTTP
         return False
 
 

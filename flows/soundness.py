@@ -152,11 +152,13 @@ def _unused(contract: Contract) -> str:
 
 
 def _constant_target(name: str, values: pd.Series) -> list[Failure]:
-    from expectations.failure import shown
+    from expectations.failure import shown, written
 
     if not len(values) or (values != values.iloc[0]).any():
         return []
-    message = f"the target must vary, all {len(values):,} rows hold {shown(values.iloc[0])}"
+    message = (
+        f"the target must vary, all {len(values):,} rows hold {shown(written(values.iloc[0]))}"
+    )
     return [_failure(f"{name}.constant", name, message, "look at data.target and the source")]
 
 
@@ -203,13 +205,13 @@ def _classes(
 
 
 def _constants(usable: pd.DataFrame, names: list[str]) -> list[Failure]:
-    from expectations.failure import shown
+    from expectations.failure import shown, written
 
     failures = []
     for name in names:
         cells = usable[name].dropna()
         if (cells == cells.iloc[0]).all() and len(cells) > 1:
-            message = f"a feature should vary, all {len(cells):,} cells hold {shown(cells.iloc[0])}"
+            message = f"a feature should vary, all {len(cells):,} cells hold {shown(written(cells.iloc[0]))}"
             advice = 'it teaches nothing: role = "ignored" in the contract leaves it out'
             failures.append(_failure(f"{name}.constant", name, message, advice, severity="warning"))
     return failures

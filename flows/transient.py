@@ -26,7 +26,6 @@ NAMES = {
     "NetworkError",
     "OperationalError",
     "RemoteProtocolError",
-    "RetryError",
     "TimeoutException",
 }
 """Classes of HTTP and database libraries that mean the same, by name: none is imported for this."""

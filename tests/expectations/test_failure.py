@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.failure import Example, Failure, describe, dumps, loads, located, shown
+from expectations.failure import Example, Failure, describe, dumps, loads, located, shown, written
 
 
 def failure(**values):
@@ -37,8 +37,8 @@ def test_missing_values_are_called_missing(value):
     ("value", "text"),
     [(1.0, "1"), (np.float64(-3), "-3"), (0.5, "0.5"), ("1.0", "1.0"), (1e300, "1e+300")],
 )
-def test_a_whole_number_is_shown_without_a_fraction(value, text):
-    assert shown(value) == text
+def test_a_whole_number_is_written_without_a_fraction(value, text):
+    assert shown(written(value)) == text
 
 
 def test_the_text_nan_is_not_called_missing():

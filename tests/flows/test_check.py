@@ -15,7 +15,7 @@ SPEC = 'name = "d"\n[data]\nsource = "table.csv"\ntarget = "y"\n'
 
 @pytest.fixture
 def checked(tmp_path):
-    """Check a table; return the alarms by column, the warnings, and the contract's place."""
+    """Check a table; return the alarms by column, all that was found, and the contract's place."""
     (tmp_path / "spec.toml").write_text(SPEC, encoding="utf-8")
 
     def work(frame=None):
@@ -23,7 +23,7 @@ def checked(tmp_path):
             frame.to_csv(tmp_path / "table.csv", index=False)
         found = check(load_spec(tmp_path / "spec.toml"), Progress(quiet=True))
         alarms = {alarm["column"]: alarm["message"] for alarm in found["alarms"]}
-        return alarms, found["warnings"], tmp_path / "spec.contract.toml"
+        return alarms, found, tmp_path / "spec.contract.toml"
 
     return work
 
@@ -37,7 +37,9 @@ def frame(rows=120):
 
 
 def test_columns_that_are_ignored_raise_no_alarm_and_those_in_use_do(checked):
-    alarms, _, contract = checked(frame())
+    alarms, found, contract = checked(frame())
+    assert found["left_out"]["one"] == "every value is 1"
+    assert set(found["left_out"]) == {"one", "also", "blank", "code"}
     assert set(alarms) >= {"size", "twin"}
     assert not {"one", "also", "blank", "code"} & set(alarms)
     assert "equals" in alarms["twin"]
@@ -45,9 +47,10 @@ def test_columns_that_are_ignored_raise_no_alarm_and_those_in_use_do(checked):
     contract.write_text(
         re.sub(r'(columns."size"\]\nrole = )"feature"', r'\1"ignored"', text), "utf-8"
     )
-    alarms, _, _ = checked()
+    alarms, found, _ = checked()
+    assert "size" in found["left_out"]
     assert "size" not in alarms
-    assert "equals" not in alarms["twin"]  # what it copies is not used
+    assert "equals" not in alarms.get("twin", "")  # what it copies is not used
 
 
 def test_a_feature_that_never_varies_is_said_as_it_is_written(checked):
@@ -55,6 +58,7 @@ def test_a_feature_that_never_varies_is_said_as_it_is_written(checked):
     text = contract.read_text("utf-8")
     feature = 'columns."one"]\nrole = "feature"\nkind = "integer"\n'
     contract.write_text(re.sub(r'columns."one"\](\n[^\[\n]+)+\n', feature, text), "utf-8")
-    _, warnings, _ = checked()
+    _, found, _ = checked()
+    warnings = found["warnings"]
     assert any("all 120 cells hold 1" in line for line in warnings), warnings
     assert not any("1.0" in line for line in warnings)

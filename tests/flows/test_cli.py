@@ -147,8 +147,8 @@ def test_an_unchanged_run_exits_with_0_and_tells_a_person_where_to_look(home):
     assert code == 0
     first, *rest = out.splitlines()
     assert first.startswith(f"Unchanged: {NAME} version ")
-    assert [line.split()[0] for line in rest] == ["load", "report", "MLflow"]
-    assert Path(rest[1].split(maxsplit=1)[1]).is_file()
+    assert [line.split()[0] for line in rest] == ["load", "ladder", "report", "MLflow"]
+    assert Path(rest[2].split(maxsplit=1)[1]).is_file()
     assert "reused" in err
 
 

@@ -106,6 +106,14 @@ def test_down_where_nothing_is_up_is_done_already(tmp_path):
     code, out, err = ask("down")
     assert (code, err) == (0, "")
     assert out == f"nothing was up in {tmp_path / '.penstock'}\n"
+    assert list(tmp_path.iterdir()) == []  # nor is a home made for it
+
+
+def test_down_knows_the_home_of_settings_elsewhere(spec, tmp_path, monkeypatch):
+    path = spec()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert ask("down", path)[:2] == (0, f"nothing was up in {tmp_path / '.penstock'}\n")
 
 
 def test_down_tidies_up_after_servers_whose_keeper_is_gone(tmp_path):

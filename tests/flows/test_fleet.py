@@ -148,7 +148,10 @@ def test_no_secret_stands_on_a_command_line_or_in_a_file_for_others(
     fleet = Fleet(home, Where())
     for service in (fleet.prefect(), fleet.mlflow(), fleet.worker()):
         assert "s3cret" not in " ".join(service.command)
-        assert service.environment["PREFECT_SERVER_API_AUTH_STRING"] == "lee:prefect-s3cret"
+        assert service.environment["PREFECT_API_AUTH_STRING"] == "lee:prefect-s3cret"
+    asked_of = fleet.prefect().environment["PREFECT_SERVER_API_AUTH_STRING"]
+    assert asked_of == "lee:prefect-s3cret"
+    assert "db-s3cret" not in str(fleet.worker().environment)  # nor do runs see the databases'
     asked = fleet.mlflow().environment
     assert asked["MLFLOW_AUTH_ADMIN_USERNAME"] == "kim"
     assert asked["MLFLOW_AUTH_ADMIN_PASSWORD"] == SECRETS["MLFLOW_TRACKING_PASSWORD"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -127,6 +128,18 @@ def test_another_that_answers_at_its_address_does_not_pass_for_it(service):
     os.waitid(os.P_PID, kept.process.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(PenstockError, match="page server ended with code 98"):
         kept.wait(print, threading.Event())
+
+
+def test_one_who_speaks_no_http_is_not_well(service):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def babble():
+            asked, _ = other.accept()
+            with asked:
+                asked.sendall(b"220 mail.example ready\r\n")
+
+        threading.Thread(target=babble, daemon=True).start()
+        assert not answers(f"http://127.0.0.1:{other.getsockname()[1]}/")
 
 
 def test_one_that_never_answers_is_given_up(service, monkeypatch):
