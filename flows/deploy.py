@@ -19,7 +19,7 @@ from flows import servers
 from flows.duration import seconds_of
 from flows.errors import PenstockError
 from flows.fleet import POOL
-from flows.home import find_home, open_home
+from flows.home import find_home, open_home, set_aside
 from flows.interrupted import client
 from flows.mlflow_errors import public, short
 from flows.stages import settings_digest
@@ -59,6 +59,8 @@ def deploy(
     said += [f"  next      {when}" for when in due[:1]]
     said += ["  a run is on its way"] if run else []
     said += _warnings(home)
+    aside = set_aside(spec.folder, home)
+    said += [f"  note      {aside}"] if aside else []
     return {
         "deployment": f"{FLOW}/{name_of(spec)}",
         "id": str(made),

@@ -175,6 +175,17 @@ def find_home(folder: Path) -> Home:
     return home if home.tracking_uri else replace(home, tracking_uri=home.database)
 
 
+def set_aside(folder: Path, home: Home) -> str | None:
+    """Say that runs of `folder` have a home of their own beside them that is not used now."""
+    own = folder.resolve() / FOLDER
+    if os.environ.get("PENSTOCK_HOME") or own == home.root or not (own / "mlflow.db").exists():
+        return None
+    return (
+        f"the servers of {home.root} are up and used; earlier models in {own} are not seen there "
+        "(PENSTOCK_HOME chooses a home)"
+    )
+
+
 def open_home(folder: Path) -> Home:
     """Return the home for settings in `folder`, making its folders; sets the frameworks' environment.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flows import runpage
 from flows.errors import DataRefused, PenstockError, SettingsError
-from flows.home import open_home
+from flows.home import open_home, set_aside
 from flows.maker import Maker
 from flows.retention import retire
 from flows.stage import code_digest, digest_of, installed_versions
@@ -77,6 +77,8 @@ class Run:
             )
             held.enter_context(turn)
             self.started, self._clock = datetime.now(UTC), time.monotonic()
+            if aside := set_aside(self.spec.folder, self.home):
+                self.progress.warn(aside)
             self.folder.mkdir(parents=True)
             self.tracker = Tracker(self.home, self.spec.name, self.id)
             held.callback(self.tracker.close)

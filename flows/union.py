@@ -61,9 +61,8 @@ def read_source(
         text = "\n".join(str(refusal) for refusal in refusals[:5])
         more = f"\n... and {len(refusals) - 5} more parts" if len(refusals) > 5 else ""
         failures = [f for r in refusals for f in r.failures]
-        raise DataRefused(text + more, failures) from refusals[
-            0
-        ]  # whether it may pass is seen there
+        first = refusals[0]  # whether it may pass by itself is seen from what it came of
+        raise DataRefused(text + more, failures) from first
     table = _union([(part.name, r.piece) for part, r in read], key)
     notes = [f"{part.name}: {note}" for part, r in read for note in r.piece.notes]
     return Loaded(

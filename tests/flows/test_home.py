@@ -218,3 +218,22 @@ def test_a_home_whose_models_are_in_a_servers_database_makes_no_other(tmp_path):
     with pytest.raises(PenstockError, match="that server is down: start it"):
         prepare_tracking(home)
     assert not (home.root / "mlflow.db").exists()
+
+
+def test_a_home_beside_the_settings_that_is_not_used_is_said(tmp_path, monkeypatch):
+    from flows import servers
+    from flows.home import set_aside
+
+    inner = tmp_path / "inner"
+    own = open_home(inner)
+    assert set_aside(inner, own) is None
+    (own.root / "mlflow.db").touch()
+    (tmp_path / ".penstock").mkdir()
+    up = {"supervisor": servers.identity(os.getpid()), "mlflow": "http://127.0.0.1:1"}
+    servers.record(tmp_path / ".penstock", up)
+    (own.root / "servers.json").unlink(missing_ok=True)
+    home = open_home(inner)
+    assert home.root == tmp_path / ".penstock"
+    assert str(own.root) in (set_aside(inner, home) or "")
+    monkeypatch.setenv("PENSTOCK_HOME", str(home.root))
+    assert set_aside(inner, open_home(inner)) is None
