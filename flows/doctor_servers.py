@@ -91,7 +91,11 @@ def kept(home: Home) -> Iterator[Finding]:
     if not servers.alive(up.get("supervisor")):
         yield from _left(home, up)
         return
-    yield well("penstock up", f"its servers are kept by process {up['supervisor']['pid']}")
+    number = up["supervisor"]["pid"]
+    if up.get("starting"):
+        yield well("penstock up", f"its servers are coming up, started by process {number}")
+        return
+    yield well("penstock up", f"its servers are kept by process {number}")
     processes = up.get("processes") or {}
     for name, title in TITLES.items():
         if not servers.alive(processes.get(name)):

@@ -147,7 +147,7 @@ class Fleet:
             command=command,
             environment=self._environment(
                 {"PREFECT_API_URL": self.prefect_url, "PREFECT_WORKER_QUERY_SECONDS": "2"},
-                gone=OF_SERVERS,
+                gone=OF_SERVERS if self.store == "server" else OF_SERVERS[:1],
             ),
             healthy=lambda: interrupted.served(
                 self.prefect_url, POOL, name, max(made, datetime.now(UTC) - SHOWN)

@@ -68,9 +68,11 @@ def recorded(root: Path) -> dict[str, Any] | None:
 
 
 def living(root: Path) -> dict[str, Any] | None:
-    """Return what `penstock up` wrote of its servers, while it runs; else None."""
+    """Return what `penstock up` wrote of its servers, while they are up; else None."""
     found = recorded(root)
-    return found if found and alive(found.get("supervisor")) and _ours(root / FILE) else None
+    if not found or found.get("starting") or not _ours(root / FILE):
+        return None
+    return found if alive(found.get("supervisor")) else None
 
 
 def _ours(path: Path) -> bool:

@@ -18,6 +18,7 @@ from expectations.failure import shown
 from flows import columnar, delimited
 from flows.errors import PenstockError
 from flows.parts import Part, refuse
+from flows.transient import is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +145,9 @@ def _call(part: Part, digest: str) -> Any:
     except PenstockError:
         raise
     except Exception as error:
-        raise refuse("source.function", _blame(error, path), "correct the function") from error
+        away = is_transient(error)
+        advice = "see whether its source is there" if away else "correct the function"
+        raise refuse("source.function", _blame(error, path), advice) from error
     known = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
     message = (
         f"{part.key}: {path} must define {part.function}(), it has {', '.join(known) or 'none'}"

@@ -151,7 +151,8 @@ class ScheduleSpec(Section):
     that one has ended; runs that piled up meanwhile are one run, as it sees their data too.
     "skip": it ends at once, as Skipped."""
     timeout: str | None = None
-    """The longest that a scheduled run may take, such as "6h"; then it fails and frees its place."""
+    """The longest that a scheduled run may take, such as "6h"; then it fails and frees its place.
+    Waiting for another run does not count."""
 
     @field_validator("cron")
     @classmethod

@@ -52,6 +52,8 @@ class Keeper:
             PenstockError: one of them did not come up.
 
         """
+        me = servers.identity(os.getpid())
+        servers.record(self.home.root, {"supervisor": me, "starting": True})  # for `down`
         try:
             self._start()
             if not self.stop.is_set():

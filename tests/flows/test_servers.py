@@ -173,3 +173,9 @@ def test_servers_whose_keeper_is_dead_are_not_used(tmp_path):
 def test_artifacts_behind_a_server_are_no_files_of_the_home(tmp_path):
     keeps(tmp_path / ".penstock", servers.identity(os.getpid()), store="server")
     assert not open_home(tmp_path).local_store
+
+
+def test_servers_that_are_coming_up_are_recorded_and_not_used(tmp_path):
+    servers.record(tmp_path, {"supervisor": servers.identity(os.getpid()), "starting": True})
+    assert servers.recorded(tmp_path)["starting"]
+    assert servers.living(tmp_path) is None
