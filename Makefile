@@ -9,7 +9,7 @@ BIN   := $(VENV)/bin
 PYTHON := $(shell command -v python3.11 || command -v python3)
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lint data-tests all clean
+.PHONY: run test lint data-tests long-tests all clean
 
 run: $(STAMP)
 	$(BIN)/penstock run examples/breast_cancer.toml $(ARGS)
@@ -26,6 +26,10 @@ lint: $(STAMP)
 # every settings file for the real tables in PENSTOCK_DATA (see tests/data)
 data-tests: $(STAMP)
 	$(BIN)/python -m pytest -m data $(ARGS)
+
+# servers and stacks with kills, pauses and logins; half an hour
+long-tests: $(STAMP)
+	$(BIN)/python -m pytest -m long -n 3 --dist loadgroup $(ARGS)
 
 all:
 	bash .ci/run

@@ -163,7 +163,7 @@ def test_a_run_beyond_its_time_ends_says_so_and_frees_its_name(deployed, small, 
         pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_waiting_for_another_run_takes_nothing_of_a_run_s_time(deployed, small, monkeypatch):
     """One that hangs, and is ended for it, does not take those with it that wait behind it."""
     import threading

@@ -185,7 +185,7 @@ def logged_in(monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("doctor")
 def test_the_servers_of_up_and_their_worker_are_asked(kept, logged_in):
     found = findings(kept)
@@ -193,7 +193,7 @@ def test_the_servers_of_up_and_their_worker_are_asked(kept, logged_in):
         assert found[what]["ok"], found[what]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("doctor")
 def test_a_deployment_is_held_against_its_settings(kept, logged_in):
     def deployed(text):
@@ -216,7 +216,7 @@ def test_a_deployment_is_held_against_its_settings(kept, logged_in):
     assert "cron 0 3 * * * (Asia/Seoul)" in same["found"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("doctor")
 def test_a_run_that_prefect_holds_for_running_without_a_process_is_found(
     kept, logged_in, monkeypatch
@@ -231,7 +231,7 @@ def test_a_run_that_prefect_holds_for_running_without_a_process_is_found(
     assert "penstock up" in gone["advice"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("doctor")
 def test_servers_that_want_a_login_name_its_variables(kept, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -207,7 +207,7 @@ def status(url, login=None):
         return error.code
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_servers_with_a_login_answer_nobody_without_it(tmp_path, with_login):
     home = open_home(tmp_path)
     fleet = Fleet(home, Where())

@@ -18,7 +18,7 @@ from flows.home import open_home
 from flows.registry import client, resolve
 from flows.track import Tracker
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 AWAY = 15  # seconds
 LOGIN = {"MLFLOW_TRACKING_USERNAME": "operator", "MLFLOW_TRACKING_PASSWORD": "a-long-secret-word"}

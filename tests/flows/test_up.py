@@ -19,8 +19,6 @@ from flows import servers
 from flows.fleet import MARK
 from flows.supervise import marked
 
-pytestmark = pytest.mark.slow
-
 PATIENCE = 240  # seconds that a busy machine may take for one step
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -117,6 +115,7 @@ def schedule(place, text):
     path.write_text(f"{settings}\n[schedule]\n{text}\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_visitor_s_evening(place, table):
     """Two runs arrive on a clock, the data changes between them, everything stops and starts."""
     found = place.up()
@@ -152,6 +151,7 @@ def test_a_visitor_s_evening(place, table):
     assert not place.held()
 
 
+@pytest.mark.long
 def test_runs_beside_the_servers_use_them_and_two_of_a_name_take_turns(place):
     place.up()
     done = place("run", "spec.toml", "--json")
@@ -177,6 +177,7 @@ def test_runs_beside_the_servers_use_them_and_two_of_a_name_take_turns(place):
     assert json.loads(offline.stdout)["verdict"]["outcome"] == "unchanged"
 
 
+@pytest.mark.long
 def test_what_a_kill_leaves_is_found_and_ended(place):
     found = place.up()
     second = place("up", "--detach", check=False)
@@ -208,6 +209,7 @@ def test_what_a_kill_leaves_is_found_and_ended(place):
     assert not place.left()
 
 
+@pytest.mark.long
 def test_with_credentials_nothing_is_said_without_them_and_none_is_written(place):
     secret, word = "team:pr3fect-word", "mlfl0w-pass-word"
     login = {
@@ -241,6 +243,7 @@ def test_with_credentials_nothing_is_said_without_them_and_none_is_written(place
     place.environment = login
 
 
+@pytest.mark.slow
 def test_strangers_are_not_let_in(place):
     done = place("up", "--host", "0.0.0.0", check=False)
     assert done.returncode == 2
@@ -248,6 +251,7 @@ def test_strangers_are_not_let_in(place):
     assert not Path(place.home / "servers.json").exists()
 
 
+@pytest.mark.long
 def test_a_run_goes_on_through_a_pause_and_a_new_start_of_its_servers(place):
     found = place.up()
     groups = [found["processes"][name]["pid"] for name in ("prefect", "mlflow")]

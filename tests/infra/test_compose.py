@@ -186,7 +186,7 @@ def containers(make_cluster, outside, tmp_path):
         process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_of_mlflow_serves_its_compose_name_to_clients_only(containers):
     user, password = (
         containers.values[f"MLFLOW_TRACKING_{name}"] for name in ("USERNAME", "PASSWORD")
@@ -214,7 +214,7 @@ def test_the_command_of_mlflow_serves_its_compose_name_to_clients_only(container
     assert containers.cluster.ask("SELECT username FROM users;", "mlflow", "mlflow", own) == user
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_of_prefect_and_worker_find_each_other_and_let_nobody_else_in(containers):
     containers.start("prefect")
     containers.wait("prefect")

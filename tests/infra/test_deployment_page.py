@@ -20,7 +20,7 @@ def test_the_files_it_names_are_there():
     assert not [name for name in named - {"infra/.env"} if not (REPOSITORY / name).exists()]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_its_commands_run(stack, postgres_stack, outside, tmp_path):
     project = tmp_path / "project"
     project.mkdir()

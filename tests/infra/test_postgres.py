@@ -43,7 +43,7 @@ def test_it_does_not_run_as_root_and_its_files_are_for_nobody_else(cluster):
     assert cluster.data.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_committed_survives_a_kill_and_a_stale_pid_file(make_cluster):
     cluster = make_cluster()
     cluster.create("owner", "word")
@@ -133,7 +133,7 @@ def test_a_cluster_keeps_to_the_version_that_made_it(binaries, tmp_path):
         find(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_killed_server_leaves_running_is_waited_for(make_cluster):
     cluster = make_cluster()
     cluster.create("owner", "word")

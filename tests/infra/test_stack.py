@@ -161,7 +161,7 @@ def test_a_second_up_does_nothing(stack, postgres_stack):
     assert servers.living(stack.home) == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_postgres_is_seen_and_mended(stack, postgres_stack):
     before = servers.living(stack.home)
     number = int((stack.home / "postgres/data/postmaster.pid").read_text("utf-8").split()[0])
