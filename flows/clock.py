@@ -26,9 +26,7 @@ def asked_by(spec: Spec) -> dict[str, Any]:
     asked = context.flow_run if context else None
     if asked is None or asked.deployment_id is None:
         return {}
-    again = (
-        asked.run_count > 1
-    )  # asked for by hand, or cut short: what has looked since is no reason
+    again = asked.run_count > 1  # by hand, or cut short: what has looked since is no reason
     due = asked.expected_start_time if asked.auto_scheduled and not again else None
     return {"overlap": spec.schedule.overlap, "due": due}
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from flows import servers
 from flows.duration import seconds_of
 from flows.errors import PenstockError
 from flows.fleet import POOL
-from flows.home import find_home, open_home, set_aside
+from flows.home import find_home, open_home, set_aside, told_apart
 from flows.interrupted import client
 from flows.mlflow_errors import public, short
 from flows.stages import settings_digest
@@ -48,12 +47,13 @@ def deploy(
     """
     _served(find_home(spec.folder))
     home = open_home(spec.folder)
-    with _said_plainly(home), client(str(home.prefect_url)) as api:
+    url = str(home.prefect_url)
+    with _said_plainly(home), client(url) as api:
         _pool(api)
         made = _create(api, spec, home, overrides, paused=paused)
         due = _upcoming(api, made)
         run = api.create_flow_run_from_deployment(made, tags=["by hand"]) if now else None
-    page = f"{home.prefect_url.removesuffix('/api')}/deployments/deployment/{made}"  # pyright: ignore[reportOptionalMemberAccess]
+    page = f"{url.removesuffix('/api')}/deployments/deployment/{made}"
     said = [f"{FLOW}/{name_of(spec)} is deployed to {public(page)}", f"  home      {home.root}"]
     said.append(f"  schedule  {_in_words(spec, paused=paused)}")
     said += [f"  next      {when}" for when in due[:1]]
@@ -96,10 +96,7 @@ def remove(spec: Spec) -> dict[str, Any]:
 
 def name_of(spec: Spec) -> str:
     """The deployment's name: the settings', but for signs that Prefect's names and addresses lack."""
-    readable = re.sub(r"[%&<>#?{}]", "_", spec.name)
-    if readable == spec.name:
-        return readable
-    return f"{readable}-{hashlib.sha256(spec.name.encode()).hexdigest()[:6]}"
+    return told_apart(spec.name, re.sub(r"[%&<>#?{}]", "_", spec.name))
 
 
 def _served(home: Home) -> Home:

@@ -63,7 +63,7 @@ def place(home: Home) -> Iterator[Finding]:
     bare = [path for path in known if path.is_file() and path.stat().st_mode & stat.S_IROTH]
     if bare:
         text = f"every user of this machine can read {', '.join(map(str, bare))}"
-        yield wrong("credentials", text, f"chmod -R go-rwx {home.root}")
+        yield wrong("credentials", text, f"chmod go-rwx {' '.join(map(str, bare))}")
 
 
 def disk(home: Home) -> Iterator[Finding]:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import interrupted
+from flows.deploy import name_of
 from flows.duration import seconds_of
 from flows.errors import SettingsError
 from flows.findings import well, wrong
-from flows.fleet import MARK, POOL
+from flows.fleet import FLOW_RUN, MARK, POOL
 from flows.settings import load_spec
 from flows.stale import stale_runs
 from flows.supervise import marked
@@ -49,8 +50,6 @@ def stale(home: Home) -> Iterator[Finding]:
 
 def cut_short(home: Home) -> Iterator[Finding]:
     """Find runs that Prefect holds for running although their process is gone."""
-    from flows.up import FLOW_RUN
-
     under_way = interrupted.under_way(str(home.prefect_url), POOL)
     if not under_way:
         return
@@ -112,7 +111,7 @@ def _deployment(deployed: Mapping[str, Any]) -> Finding:
     except SettingsError as error:
         first = str(error).splitlines()[0]
         return wrong(what, f"its settings are wrong: {first}", f"`penstock check {path}` says more")
-    if spec.name != deployed["name"]:
+    if name_of(spec) != deployed["name"]:
         text = f"its settings {path} are named {spec.name!r} now"
         advice = f"`penstock deploy {path}`, and delete the old one in the Prefect UI"
         return wrong(what, text, advice)

@@ -110,11 +110,7 @@ def worker(home: Home) -> Iterator[Finding]:
     """See that a worker of `penstock up` has shown itself to the Prefect server lately."""
     up = home.servers or {}
     pool = up["pool"]
-    with interrupted.client(str(up["prefect"])) as api:
-        page = "/work_pools/{work_pool_name}/workers/filter"
-        named = {"work_pool_name": pool}
-        workers = api.request("POST", page, path_params=named, json={}).json()
-    shown = [datetime.fromisoformat(each["last_heartbeat_time"]) for each in workers]
+    shown = interrupted.last_shown(str(up["prefect"]), pool).values()
     now = datetime.now(UTC)
     if shown and now - max(shown) < SEEN:
         yield well("worker", f"it takes the runs of the pool {pool!r}")

@@ -56,13 +56,13 @@ def experiment_link(uri: str, experiment_id: str) -> str:
     return f"{public(uri).rstrip('/')}/{runs_page(experiment_id)}"
 
 
-def run_link(uri: str, experiment_id: str, run_id: str) -> str:
-    """Where a run is seen: a URL, or the database and the run's id."""
+def run_link(uri: str, experiment_id: str, run_id: str, artifact: str = "") -> str:
+    """Where a run, or one of its artifacts, is seen: a URL, or the database and the run's id."""
     if not run_id:  # MLflow has refused it
         return public(uri)
     if not uri.startswith("http"):
         return f"{public(uri)} run {run_id}"
-    return f"{public(uri).rstrip('/')}/{run_page(experiment_id, run_id)}"
+    return f"{public(uri).rstrip('/')}/{run_page(experiment_id, run_id, artifact)}"
 
 
 def page(spec: Spec, metric: str | None, experiment_id: str) -> dict[str, str]:

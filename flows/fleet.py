@@ -13,16 +13,15 @@ import errno
 import os
 import platform
 import secrets
-import socket
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import interrupted
+from flows import interrupted, ports
 from flows.errors import SettingsError
-from flows.prefect_server import answers, free_port, server_command
+from flows.prefect_server import answers, server_command
 from flows.stages import read_json, write_json
 from flows.supervise import Service
 
@@ -35,6 +34,8 @@ POOL = "penstock"
 """The Prefect work pool that deployments wait in."""
 MARK = "PENSTOCK_SERVERS_OF"
 """Set in the environment of the servers and all that they start: the home that they serve."""
+FLOW_RUN = "PREFECT__FLOW_RUN_ID"
+"""Set by Prefect's worker in the environment of a run's process."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY = ("0.0.0.0", "::")  # noqa: S104 - recognised, never a default
 SHOWN = timedelta(seconds=100)
@@ -87,12 +88,11 @@ class Fleet:
         """
         where.check()
         self.home, self.where = home, where
-        ports = _ports(home, where)
+        self.ports = _ports(home, where)
         reached = "127.0.0.1" if where.host in ANY else where.host
         reached = f"[{reached}]" if ":" in reached else reached
-        self.ports = ports
-        self.prefect_url = f"http://{reached}:{ports['prefect']}/api"
-        self.mlflow_url = f"http://{reached}:{ports['mlflow']}"
+        self.prefect_url = f"http://{reached}:{self.ports['prefect']}/api"
+        self.mlflow_url = f"http://{reached}:{self.ports['mlflow']}"
         self.store = "server" if os.environ.get("MLFLOW_BACKEND_STORE_URI") else "home"
         """Where MLflow keeps artifacts: as files of the home, or behind the server."""
 
@@ -199,25 +199,27 @@ def _ports(home: Home, where: Where) -> dict[str, int]:
     with contextlib.suppress(OSError, ValueError):
         last = read_json(place)
     asked = {"prefect": where.prefect_port, "mlflow": where.mlflow_port}
-    ports: dict[str, int] = {}
-    for name, port in sorted(
-        asked.items(), key=lambda item: item[1] is None
-    ):  # those asked for first
+    chosen: dict[str, int] = {}
+    for name, port in sorted(asked.items(), key=lambda item: item[1] is None):  # as asked, first
         known = last.get(name) if isinstance(last, dict) else None
         if port is not None:
             _bind(where.host, port, f"the {name} server")
-            ports[name] = port
-        elif isinstance(known, int) and known not in ports.values() and _free(where.host, known):
-            ports[name] = known
+            chosen[name] = port
+        elif (
+            isinstance(known, int)
+            and known not in chosen.values()
+            and ports.is_free(known, where.host)
+        ):
+            chosen[name] = known
         else:
-            ports[name] = _another(where.host, ports)
-    write_json(place, ports)
-    return ports
+            chosen[name] = _another(where.host, chosen)
+    write_json(place, chosen)
+    return chosen
 
 
 def _another(host: str, taken: Mapping[str, int]) -> int:
     _bind(host, 0, "the servers")
-    while (port := free_port(host)) in taken.values():
+    while (port := ports.free_port(host)) in taken.values():
         pass
     return port
 
@@ -225,9 +227,7 @@ def _another(host: str, taken: Mapping[str, int]) -> int:
 def _bind(host: str, port: int, who: str) -> None:
     """Raise SettingsError where nothing can listen there."""
     try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+        ports.bind(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             msg = f"port {port} of {host} must be free for {who}; it is in use"
@@ -235,10 +235,3 @@ def _bind(host: str, port: int, who: str) -> None:
             where = f"port {port} of {host}" if port else f"the address {host}"
             msg = f"{who} must be able to listen at {where}, but: {error.strerror or error}"
         raise SettingsError(msg) from None
-
-
-def _free(host: str, port: int) -> bool:
-    with contextlib.suppress(SettingsError, OverflowError):
-        _bind(host, port, "")
-        return True
-    return False

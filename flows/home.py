@@ -143,6 +143,13 @@ def file_name(name: str) -> str:
     return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
+def told_apart(name: str, readable: str) -> str:
+    """Return `readable` where nothing of the name was lost in it, else with the name's digest."""
+    if readable == name:
+        return readable
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
 def root_of(folder: Path) -> Path:
     """Return the home for settings in `folder`: named, with servers up, or beside the settings."""
     if named := os.environ.get("PENSTOCK_HOME"):
@@ -228,13 +235,13 @@ def prepare_tracking(home: Home) -> None:
             f"or set MLFLOW_TRACKING_URI; {home.elsewhere.name} in the home says so, remove it to begin anew"
         )
         raise PenstockError(msg)
-    ready = home.root / "locks" / "mlflow.ready"
+    ready = home.locks / "mlflow.ready"
     if not home.embedded or (ready.exists() and (home.root / "mlflow.db").exists()):
         return
     from filelock import FileLock
 
     from flows.registry import client
 
-    with FileLock(home.root / "locks" / "mlflow.lock"):
+    with FileLock(home.locks / "mlflow.lock"):
         client(home).search_experiments(max_results=1)
         ready.touch()

@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from prefect.client.orchestration import SyncPrefectClient
@@ -30,18 +30,23 @@ def client(url: str) -> Iterator[SyncPrefectClient]:
         yield asked
 
 
+def last_shown(url: str, pool: str) -> dict[str, datetime]:
+    """Return when each worker of the pool has shown itself last, by its name."""
+    with client(url) as api:
+        workers = api.read_workers_for_work_pool(pool)
+    return {w.name: w.last_heartbeat_time for w in workers if w.last_heartbeat_time is not None}
+
+
 def served(url: str, pool: str, worker: str, since: datetime) -> bool:
     """Whether the worker of this name, which takes the runs of the pool, has shown itself since."""
     from httpx import HTTPError
     from prefect.exceptions import PrefectException
 
     try:
-        with client(url) as api:
-            workers = api.read_workers_for_work_pool(pool)
-            shown = [known.last_heartbeat_time for known in workers if known.name == worker]
-            return any(time is not None and time >= since for time in shown)
+        last = last_shown(url, pool).get(worker)
     except (HTTPError, PrefectException, RuntimeError):
         return False
+    return last is not None and last >= since
 
 
 def under_way(url: str, pool: str) -> list[FlowRun]:
@@ -66,14 +71,8 @@ def under_way(url: str, pool: str) -> list[FlowRun]:
         )
 
 
-def requeue(
-    url: str,
-    runs: list[FlowRun],
-    said: Callable[[str], None],
-    *,
-    alive: Container[str] = (),
-) -> None:
-    """Put the runs that did not end, and whose process is not `alive`, back into the queue.
+def requeue(url: str, runs: list[FlowRun], said: Callable[[str], None]) -> None:
+    """Put the runs that did not end, and whose process is gone, back into the queue.
 
     One that somebody was cancelling is cancelled.
     """
@@ -85,13 +84,14 @@ def requeue(
         for known in runs:
             with contextlib.suppress(ObjectNotFound):  # somebody has deleted it meanwhile
                 run = api.read_flow_run(known.id)
-                if _kind(run) in ENDED or str(run.id) in alive:
+                if _kind(run) in ENDED:
                     continue
                 if "CANCELLING" in (_kind(known), _kind(run)):
                     api.set_flow_run_state(run.id, Cancelled(), force=True)
                     said(f"run {run.name!r} was being cancelled; it is")
                     continue
-                state = Scheduled(name="Resumes", message=again)
+                due = run.expected_start_time  # before what has come due since
+                state = Scheduled(scheduled_time=due, name="Resumes", message=again)
                 api.set_flow_run_state(run.id, state, force=True)
                 said(f"run {run.name!r} was cut short; it goes on when the servers are up")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from flows.errors import PenstockError
 from flows.home import OWN_PREFECT
+from flows.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from flows.home import Home
@@ -30,13 +30,6 @@ def server_command(host: str, port: int) -> list[str]:
     command = [sys.executable, "-m", "uvicorn", "--factory", "--host", host, "--port", str(port)]
     command += ["--log-level", "error", "--timeout-graceful-shutdown", "2"]
     return [*command, "prefect.server.api.server:create_app"]
-
-
-def free_port(host: str) -> int:
-    """Return a port of `host` that nobody uses now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
 
 
 def answers(address: str) -> bool:
@@ -61,8 +54,8 @@ class PrefectServer:
         """Start the server without waiting for it."""
         if self.home.prefect_url:
             return self
-        port = free_port("127.0.0.1")
-        self.url = f"http://127.0.0.1:{port}/api"
+        port = free_port()
+        self.url = f"http://{LOOPBACK}:{port}/api"
         log = (self.home.root / "prefect-server.log").open("wb")
         ours = {
             "PREFECT_UI_ENABLED": "0",
@@ -70,7 +63,7 @@ class PrefectServer:
             "PREFECT__SERVER_FINAL": "1",
         }
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            server_command("127.0.0.1", port),
+            server_command(LOOPBACK, port),
             env={**os.environ, **ours},
             stdin=subprocess.DEVNULL,
             stdout=log,

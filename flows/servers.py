@@ -48,8 +48,7 @@ def _born(number: int) -> tuple[str, bool]:
             fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:
             raise ProcessLookupError(number) from None
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot[:8]}:{fields[19]}", fields[0] in "ZX"
+        return f"{boot()[:8]}:{fields[19]}", fields[0] in "ZX"
     import psutil
 
     try:
@@ -57,6 +56,16 @@ def _born(number: int) -> tuple[str, bool]:
         return f"{found.create_time():.2f}", found.status() == psutil.STATUS_ZOMBIE
     except psutil.Error:
         raise ProcessLookupError(number) from None
+
+
+def boot() -> str:
+    """Return what no other start of this machine has.
+
+    Raises:
+        OSError: this is not Linux.
+
+    """
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def recorded(root: Path) -> dict[str, Any] | None:

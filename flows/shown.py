@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ from prefect.artifacts import (
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
+from flows.experiment import run_link
+from flows.home import told_apart
 from flows.stages import read_json
 from flows.summary import verdict_markdown
 
@@ -83,8 +84,8 @@ def _show(run: Run, summary: dict[str, Any]) -> None:
     link = summary["links"]["mlflow"]
     if link.startswith("http"):
         _link(link, "The run in MLflow", f"mlflow-{key}", name)
-        page, _, asked = link.partition("?")
-        report = f"{page}/artifacts/report.html{'?' if asked else ''}{asked}"
+        ids = (run.tracker.experiment_id, run.tracker.run_id)
+        report = run_link(run.home.tracking_uri, *ids, "report.html")
         _link(report, "The report", f"report-{key}", name)
 
 
@@ -109,7 +110,4 @@ def _row(failure: dict[str, Any]) -> dict[str, Any]:
 
 def _key(name: str) -> str:
     """A name of any script as Prefect takes keys: lower-case ASCII, and told from any other."""
-    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    if readable == name:
-        return readable
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:6]}".strip("-")
+    return told_apart(name, re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")).strip("-")

@@ -129,7 +129,7 @@ def _described(run: Any, why: str) -> dict[str, Any]:
 def _space() -> str:
     """What must be equal for process numbers to mean the same: the boot and the namespace."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = servers.boot()
         names = str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # not Linux: one space for each machine
         boot, names = "", socket.gethostname()

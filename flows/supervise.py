@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows import servers
@@ -55,7 +55,7 @@ class Service:
     due: float = 0.0
     """When it is started again."""
     dumb: int = 0
-    asked: float = field(default=0.0)
+    asked: float = 0.0
 
     def start(self) -> None:
         """Start the process; does not wait."""

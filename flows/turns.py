@@ -121,7 +121,7 @@ def runs_under_way(home: Home) -> list[dict[str, Any]]:
     from filelock import FileLock, Timeout
 
     found = []
-    for owner in sorted((home.root / "locks").glob("run-*.json")):
+    for owner in sorted(home.locks.glob("run-*.json")):
         try:
             with FileLock(owner.with_suffix(".lock"), timeout=0):
                 continue

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows import interrupted, servers
 from flows.errors import Busy, PenstockError
-from flows.fleet import MARK, POOL, Fleet
+from flows.fleet import FLOW_RUN, MARK, POOL, Fleet
 from flows.supervise import end_all, marked
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 DETACHED_SECONDS = 240.0
 DOWN_SECONDS = 90.0
-FLOW_RUN = "PREFECT__FLOW_RUN_ID"
 
 
 class Keeper:

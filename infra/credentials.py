@@ -1,7 +1,7 @@
 """Passwords of the stack: made once, kept for their owner alone, never printed or on a command line.
 
 - `stack.json` is the stack's own memory; `stack.env` is for the shells of clients, and
-  `postgres/tools.env` for pg_dump and psql. All three are for their owner's eyes (0600).
+  `postgres.env` for pg_dump and psql. All three are for their owner's eyes (0600).
 - The database roles of MLflow and Prefect own one database each and nothing else.
 """
 

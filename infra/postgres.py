@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from binaries import StackError
+
+from flows.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,21 +226,3 @@ class Postgres:
             return ""
         lines = self.log.read_text("utf-8", errors="replace").splitlines()[-15:]
         return f"\nthe end of {self.log}:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any
 from accounts import unprivileged
 from binaries import StackError, find
 from credentials import USER, Credentials, recall, remember, write_env
-from postgres import Postgres, free_port, is_free
+from postgres import Postgres
 from wellness import database_fault, make_databases, server_fault
 
 from flows import servers
+from flows.ports import free_port, is_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

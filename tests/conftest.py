@@ -22,6 +22,16 @@ def _own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / ".prefect"))
 
 
+@pytest.fixture
+def own_environment(_own_home, tmp_path, monkeypatch):
+    """Look for homes in the test's folder alone; take back what opening one sets."""
+    monkeypatch.chdir(tmp_path)
+    before = set(os.environ)
+    yield
+    for name in set(os.environ) - before:
+        del os.environ[name]
+
+
 @pytest.fixture(scope="session")
 def _prefect_url(tmp_path_factory):
     """Keep one real Prefect server for the session; runs find it as a team's runs find theirs."""
@@ -42,6 +52,15 @@ def _prefect_url(tmp_path_factory):
 def prefect_server(_prefect_url, _own_home, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", _prefect_url)
     return _prefect_url
+
+
+@pytest.fixture
+def api(prefect_server):
+    """Return a client of the real Prefect server."""
+    from flows.interrupted import client
+
+    with client(prefect_server) as asked:
+        yield asked
 
 
 @pytest.fixture

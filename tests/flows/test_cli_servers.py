@@ -18,15 +18,9 @@ SECRETS = (
 
 
 @pytest.fixture(autouse=True)
-def _environment(tmp_path, monkeypatch):
-    """Look for homes in the test's folder alone; take back what opening one sets."""
-    monkeypatch.chdir(tmp_path)
+def _no_credentials(own_environment, monkeypatch):
     for name in SECRETS:
         monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
 
 
 @pytest.fixture

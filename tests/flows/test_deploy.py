@@ -11,17 +11,10 @@ import pytest
 from flows.deploy import ENTRYPOINT, deploy, remove
 from flows.errors import PenstockError
 from flows.fleet import POOL
-from flows.interrupted import client
 from flows.settings import load_spec
 
 NIGHTLY = 'cron = "0 3 * * *"\ntimezone = "Europe/Berlin"'
 BERLIN = ZoneInfo("Europe/Berlin")
-
-
-@pytest.fixture
-def api(prefect_server):
-    with client(prefect_server) as asked:
-        yield asked
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ def test_credentials_that_everybody_can_read_are_said(tmp_path):
     found = findings(tmp_path)["credentials"]
     assert not found["ok"]
     assert str(secret) in found["found"]
-    assert "chmod" in found["advice"]
+    assert found["advice"] == f"chmod go-rwx {secret}"
     secret.chmod(0o600)
     assert "credentials" not in findings(tmp_path)
 

@@ -14,10 +14,12 @@ from datetime import timedelta
 import pytest
 
 from flows import doctor_runs, doctor_servers, servers
+from flows.deploy import name_of
 from flows.doctor import examine
 from flows.fleet import MARK
 from flows.home import open_home
 from flows.interrupted import client
+from flows.settings import load_spec
 
 PATIENCE = 240  # seconds that a busy machine may take for one step
 LOGIN = {
@@ -191,6 +193,19 @@ def test_the_servers_of_up_and_their_worker_are_asked(kept, logged_in):
     found = findings(kept)
     for what in ("penstock up", "Prefect server", "MLflow server", "worker"):
         assert found[what]["ok"], found[what]
+
+
+def test_a_deployment_whose_name_prefect_does_not_take_is_that_of_its_settings(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text(SETTINGS.replace("작은 표", "R&D"), encoding="utf-8")
+    schedule = {"cron": "0 3 * * *", "timezone": "Asia/Seoul"}
+    deployed = {
+        "name": name_of(load_spec(path)),
+        "parameters": {"settings": str(path)},
+        "schedules": [{"active": True, "schedule": schedule}],
+        "paused": False,
+    }
+    assert doctor_runs._deployment(deployed)["ok"]
 
 
 @pytest.mark.long

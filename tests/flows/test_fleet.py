@@ -24,15 +24,9 @@ SECRETS = {
 
 
 @pytest.fixture(autouse=True)
-def _environment(tmp_path, monkeypatch):
-    """No credentials of the machine; take back what opening a home sets."""
-    monkeypatch.chdir(tmp_path)
+def _no_credentials(own_environment, monkeypatch):
     for name in (*SECRETS, "PREFECT_API_AUTH_STRING", "MLFLOW_BACKEND_STORE_URI"):
         monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
 
 
 @pytest.fixture

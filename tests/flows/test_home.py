@@ -23,13 +23,7 @@ from flows.turns import one_run_at_a_time, runs_under_way
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    """Take back what opening a home sets in the environment."""
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 
 def process(code, *arguments):

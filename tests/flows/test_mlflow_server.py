@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ import pytest
 
 from flows.errors import PenstockError
 from flows.home import open_home
+from flows.ports import free_port
 from flows.registry import client, resolve
 from flows.track import Tracker
 
@@ -22,12 +22,6 @@ pytestmark = pytest.mark.long
 
 AWAY = 15  # seconds
 LOGIN = {"MLFLOW_TRACKING_USERNAME": "operator", "MLFLOW_TRACKING_PASSWORD": "a-long-secret-word"}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Server:

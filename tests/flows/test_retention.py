@@ -9,14 +9,7 @@ from flows.home import open_home
 from flows.retention import retire
 from flows.turns import one_run_at_a_time
 
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    """Take back what opening a home sets in the environment."""
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 
 def filled(tmp_path):

@@ -15,14 +15,7 @@ from flows.home import open_home
 WAITS = "import sys; sys.stdin.readline()"
 
 
-@pytest.fixture(autouse=True)
-def _environment(tmp_path, monkeypatch):
-    """Look for homes in the test's folder alone; take back what opening one sets."""
-    monkeypatch.chdir(tmp_path)
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 
 @contextlib.contextmanager

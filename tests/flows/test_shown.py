@@ -10,7 +10,6 @@ import pytest
 from flows import pipeline
 from flows.errors import Busy, DataRefused
 from flows.home import open_home
-from flows.interrupted import client
 from flows.shown import _key
 from flows.turns import one_run_at_a_time
 
@@ -26,12 +25,6 @@ def frame():
         raise {error}
     return pd.read_csv(here / "table.csv")
 """
-
-
-@pytest.fixture
-def api(prefect_server):
-    with client(prefect_server) as asked:
-        yield asked
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import pytest
 
 from flows import servers, supervise
 from flows.errors import PenstockError
-from flows.prefect_server import answers, free_port
+from flows.ports import free_port
+from flows.prefect_server import answers
 from flows.supervise import Service, end_all, marked
 
 ANSWERS = """
@@ -59,7 +60,7 @@ def service(tmp_path):
 
 @pytest.fixture
 def page(service):
-    port = free_port("127.0.0.1")
+    port = free_port()
     url = f"http://127.0.0.1:{port}/"
     return service(ANSWERS, port, healthy=lambda: answers(url)), url
 

@@ -31,13 +31,7 @@ with one_run_at_a_time(open_home(Path(sys.argv[1])), sys.argv[2]):
 """
 
 
-@pytest.fixture(autouse=True)
-def _environment(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from accounts import unprivileged
 from binaries import StackError, find
-from postgres import Postgres, free_port
+from postgres import Postgres
+
+from flows.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 FRAMEWORKS = ("MLFLOW_", "PREFECT_", "PENSTOCK_", "PG")

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
-from postgres import free_port
+
+from flows.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 INFRA = REPOSITORY / "infra"

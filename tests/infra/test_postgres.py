@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 from binaries import StackError, find
-from postgres import free_port
+
+from flows.ports import free_port
 
 DATABASES = Path(__file__).resolve().parents[2] / "infra" / "databases.sh"
 
