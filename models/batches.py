@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from models.population import Member, Population
 
-JUDGED = 4096  # rows of one validation chunk
-ORDER = 1  # purpose of the generator that shuffles
+JUDGED = 512  # rows of one validation chunk: bigger ones leave the cache
+ORDER, PART = 1, 4  # purposes of the generators that shuffle and that choose a part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Rows:
         values: (F, N, n + m) encoded numbers and indicators.
         codes: int64 (F, N, c).
         target: (F, N) codes or standardised values.
-        loss_weight: float (F, N), mean 1 over train rows.
+        loss_weight: float (C, F, N), mean 1 over train rows: plain, then balanced over classes.
         metric_weight: float64 (N,).
         train: per fold, its train rows int64.
         judged: per fold, its validation rows int64.
@@ -66,59 +66,88 @@ class Batches(pl.LightningDataModule):
         self.batch, self.steps = batch, steps
         self.epoch = 0  # the learner moves it
 
-    def train_dataloader(self) -> _Train:
-        """Return an iterable that reads the epoch's number when it starts."""
-        return _Train(self)
+    def train_dataloader(self) -> _Once:
+        """Return an iterable whose one item iterates over the steps of an epoch."""
+        return _Once(self.train_steps)
 
-    def val_dataloader(self) -> _Judged:
-        """Return an iterable over validation chunks of the members at that time."""
-        return _Judged(self)
+    def val_dataloader(self) -> _Once:
+        """Return an iterable whose one item iterates over validation chunks."""
+        return _Once(self.judged_chunks)
+
+    def balanced(self) -> Tensor | None:
+        """Return where each member's loss weights start (P, 1); None where all are plain."""
+        asked = [m.balanced for m in self.population.members]
+        if not any(asked):
+            return None
+        size = self.rows.loss_weight[0].numel()
+        return torch.tensor(asked, device=self.rows.target.device).long()[:, None] * size
 
     def order(self, member: Member, epoch: int) -> Tensor:
         """Return a member's rows of one epoch, int64 (steps * batch,)."""
         rows = self.rows.train[member.fold]
+        if member.share < 1.0:
+            few = torch.randperm(len(rows), generator=member.generator(PART))
+            rows = rows[few[: max(1, round(member.share * len(rows)))].to(rows.device)]
         needed = self.steps * self.batch
         drawn = torch.randperm(len(rows), generator=member.generator(ORDER, epoch))
         if len(drawn) < needed:
             drawn = drawn.repeat(math.ceil(needed / len(drawn)))
         return rows[drawn[:needed].to(rows.device)]
 
-
-class _Train:
-    def __init__(self, batches: Batches) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return self.batches.steps
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        own, rows = self.batches, self.batches.rows
-        order = torch.stack([own.order(m, own.epoch) for m in own.population.members])
-        fold = own.population.fold
+    def train_steps(self) -> Iterator[tuple[Tensor, ...]]:
+        """Iterate over values, codes, target and weight (P, B, ...) of the epoch's steps."""
+        rows, members, balanced = self.rows, self.population.members, self.balanced()
+        streams = list(dict.fromkeys((m.seed, m.fold, m.share) for m in members))
+        place = [streams.index((m.seed, m.fold, m.share)) for m in members]
+        first = [members[place.index(stream)] for stream in range(len(streams))]
+        order = torch.stack([self.order(m, self.epoch) for m in first])
+        fold = torch.tensor([m.fold for m in first], device=order.device)
+        spread = _spread(torch.tensor(place, device=order.device), len(streams))
         target, weight = rows.target.flatten(), rows.loss_weight.flatten()
-        for step in range(own.steps):
-            chosen = order[:, step * own.batch : (step + 1) * own.batch]
+        for step in range(self.steps):
+            chosen = order[:, step * self.batch : (step + 1) * self.batch]
             values, codes, flat = rows.take(fold, chosen)
-            yield values, codes, target[flat], weight[flat]
+            weights = spread(weight[flat]) if balanced is None else weight[spread(flat) + balanced]
+            yield spread(values), spread(codes), spread(target[flat]), weights
 
-
-class _Judged:
-    def __init__(self, batches: Batches) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return math.ceil(max(len(judged) for judged in self.batches.rows.judged) / JUDGED)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        rows, population = self.batches.rows, self.batches.population
-        for start in range(0, len(self) * JUDGED, JUDGED):
+    def judged_chunks(self) -> Iterator[tuple[Tensor, ...]]:
+        """Iterate over values, codes, target and weight (P, n, ...) of the folds' judged rows."""
+        rows, longest = self.rows, max(len(judged) for judged in self.rows.judged)
+        there = self.population.fold.unique()  # sorted
+        spread = _spread(torch.searchsorted(there, self.population.fold), len(there))
+        for start in range(0, longest, JUDGED):
             chunks = [judged[start : start + JUDGED] for judged in rows.judged]
-            longest = max(len(chunk) for chunk in chunks)
-            padded = torch.zeros(len(chunks), longest, dtype=torch.int64, device=chunks[0].device)
-            weight = torch.zeros(padded.shape, dtype=torch.float64, device=padded.device)
+            most = max(len(chunk) for chunk in chunks)
+            padded = torch.zeros(len(chunks), most, dtype=torch.int64, device=there.device)
+            weight = torch.zeros(padded.shape, dtype=torch.float64, device=there.device)
             for fold, chunk in enumerate(chunks):
                 padded[fold, : len(chunk)] = chunk
                 weight[fold, : len(chunk)] = rows.metric_weight[chunk]
-            fold = population.fold
-            values, codes, flat = rows.take(fold, padded[fold])
-            yield values, codes, rows.target.flatten()[flat], weight[fold]
+            values, codes, flat = rows.take(there, padded[there])
+            target = rows.target.flatten()[flat]
+            yield tuple(map(spread, (values, codes, target, weight[there])))
+
+
+class _Once:
+    """Hands a whole epoch to Lightning as one item: its hooks cost more than a small step."""
+
+    def __init__(self, steps: Callable[[], Iterator[tuple[Tensor, ...]]]) -> None:
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Iterator[tuple[Tensor, ...]]]:
+        yield self.steps()
+
+
+def _spread(place: Tensor, streams: int) -> Callable[[Tensor], Tensor]:
+    """Return a function from (U, ...) of the streams of rows to (P, ...) of the members.
+
+    Members of one seed and fold read the same rows: what is gathered once is not copied.
+    """
+    if torch.equal(place, torch.arange(len(place), device=place.device)):
+        return lambda rows: rows
+    if streams == 1:
+        return lambda rows: rows.expand(len(place), *rows.shape[1:])
+    return lambda rows: rows.index_select(0, place)

@@ -75,23 +75,26 @@ class Checkpoints:
 
     def resume(self, learner: Learner) -> bool:
         """Put back the last checkpoint of the same key; say whether there was one."""
-        for folder in (self.folder, self.old):
-            found = self._read(folder)
-            if found is None:
-                continue
-            state, tensors = found
-            alive = state["courses"]["alive"]
-            if not alive:
-                return False
-            if len(alive) < len(learner.population):
-                learner.population.keep(alive)
-                learner.optimizer.keep(alive)
-            learner.population.load_state_dict(_part(tensors, "population."))
-            learner.optimizer.load_tensors(_part(tensors, "optimizer."), steps=state["steps"])
-            learner.courses.load(state["courses"], _part(tensors, "best."))
-            learner.epoch = state["epoch"]
-            return True
-        return False
+        found = self.read()
+        if found is None:
+            return False
+        state, tensors = found
+        alive = state["courses"]["alive"]
+        if not alive:
+            return False
+        here = [place for place, i in enumerate(learner.courses.alive) if i in alive]
+        if len(here) < len(learner.population):
+            learner.population.keep(here)
+            learner.optimizer.keep(here)
+        learner.population.load_state_dict(part_of(tensors, "population."))
+        learner.optimizer.load_tensors(part_of(tensors, "optimizer."), steps=state["steps"])
+        learner.courses.load(state["courses"], part_of(tensors, "best."))
+        learner.epoch = state["epoch"]
+        return True
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """Return the last whole checkpoint of the same key: its JSON part and its tensors."""
+        return self._read(self.folder) or self._read(self.old)
 
     def _read(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         try:
@@ -110,7 +113,8 @@ class Checkpoints:
         shutil.rmtree(self.old, ignore_errors=True)
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def part_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin so, without that beginning."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

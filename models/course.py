@@ -34,7 +34,7 @@ class MemberRecord:
         validation: validation loss per epoch (nats, or squared standardised error).
         best_epoch: epoch (from 0) of its kept weights, -1 before the first.
         best: validation loss there.
-        stopped: "patience" | "epochs" | "failed" | None while it runs.
+        stopped: "patience" | "epochs" | "halving" | "budget" | "failed" | None while it runs.
         failed: why it failed, else None.
     """
 
@@ -63,6 +63,7 @@ class Courses:
         self.records = [
             MemberRecord(fold=m.fold, seed=m.seed, settings=asdict(m)) for m in population.members
         ]
+        self.seconds = [0.0] * len(self.records)
         self.alive = list(range(len(self.records)))
         self.best_weights = {k: v.detach().clone() for k, v in population.state_dict().items()}
 
@@ -72,9 +73,20 @@ class Courses:
         return min((r.best for r in self.records if r.failed is None), default=math.inf)
 
     def close_epoch(
-        self, population: Population, *, epoch: int, train: list[float], validation: list[float]
+        self,
+        population: Population,
+        *,
+        epoch: int,
+        train: list[float],
+        validation: list[float],
+        seconds: float = 0.0,
     ) -> list[int]:
-        """Note one epoch's losses of the living members; return the places that go on."""
+        """Note one epoch's losses of the living members; return the places that go on.
+
+        The epoch's seconds are shared among them equally.
+        """
+        for i in self.alive:
+            self.seconds[i] += seconds / len(self.alive)
         better, onward = [], []
         for place, record in enumerate(self.records[i] for i in self.alive):
             record.train.append(train[place])
@@ -103,21 +115,25 @@ class Courses:
             kept = self.best_weights[name]
             kept[into.to(kept.device)] = parameter.detach()[places]
 
-    def close(self) -> None:
-        """Mark the members that ran to the end."""
+    def close(self, why: str = "epochs") -> None:
+        """Mark the members that ran to the end, or to the end of the time."""
         for i in self.alive:
-            self.records[i].stopped = "epochs"
+            self.records[i].stopped = why
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return the JSON part and the tensors of a checkpoint."""
-        return (
-            {"alive": self.alive, "records": [asdict(r) for r in self.records]},
-            self.best_weights,
-        )
+        facts = {"alive": self.alive, "records": [asdict(r) for r in self.records]}
+        return {**facts, "seconds": self.seconds}, self.best_weights
+
+    def take(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take over what `state` returned of members that are others than its own."""
+        self.best_weights = {k: v.to(self.best_weights[k].device) for k, v in tensors.items()}
+        self.load(state, {})
 
     def load(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Take back what `state` returned."""
         self.alive = list(state["alive"])
         self.records = [MemberRecord(**r) for r in state["records"]]
+        self.seconds = list(state["seconds"])
         for name, tensor in tensors.items():
             self.best_weights[name].copy_(tensor)

@@ -1,93 +1,91 @@
-"""Which members answer together, chosen on validation predictions.
+"""Which candidates answer together, chosen on validation predictions.
 
-- A candidate is one setting and seed whose predictions cover every validation row.
-- Three answers compete: the best single candidate, the plain mean of all, and Caruana's greedy
-  selection with replacement (Caruana et al., ICML 2004), started from the best few.
-- What is compared is cross-fitted: selected on some parts of the rows, scored on the others.
-- The mean is the default; one alone, or greedy, must beat it by one standard error.
-- A candidate may have holes where a member failed; the mean of the others stands in there.
+- A candidate is a setting of a network with its seed, or a rung of the ladder; its predictions
+  cover every validation row and come from fits that have not seen the row.
+- Three answers compete: the best single candidate, the plain mean of the seeds of one setting, and
+  greedy selection among all. What is compared is cross-fitted: weighed on some parts of the rows,
+  scored on the others.
+- Of one setting the mean of its seeds is the default; one alone must beat it by one standard
+  error. Greedy must beat both by as much.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from models.selection import FLOOR, Scored, pooled, selected, several, single
 
-START = 3  # most candidates that greedy selection starts from
-ROUNDS = 30  # most picks, repeats counted
-FLOOR = 1e-7  # least probability that a log loss sees: float32 cannot tell 1 - p below it
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["FLOOR", "Choice", "Scored", "choose", "paired", "parts", "row_losses"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """The chosen weights of S candidates and what the choice bought.
 
-    `weights` (S,) sum to 1; `scores` are cross-fitted mean losses by kind; `gain` is the best
-    single candidate's cross-fitted loss minus the chosen kind's, `standard_error` belongs to it.
-    `kept` says whether more than the best single candidate answers; `holes` counts candidates
-    that lack predictions for some validation rows.
+    Attributes:
+        kind: what answers.
+        names: what each candidate is called.
+        networks: whether each candidate is a network rather than a rung.
+        weights: (S,), summing to 1.
+        scores: cross-fitted mean losses by kind.
+        single: the best single candidate.
+        gain: its cross-fitted loss minus the chosen kind's, with its `standard_error`.
+        rung: a rung that is better than the networks asked for, with what it would buy; else None.
     """
 
     kind: Literal["best", "uniform", "greedy"]
+    names: tuple[str, ...]
+    networks: np.ndarray
     weights: np.ndarray
     scores: dict[str, float]
+    single: str
     gain: float
     standard_error: float
-    holes: int = 0
+    rung: dict[str, Any] | None = None
 
     @property
     def kept(self) -> bool:
         """Whether an ensemble answers rather than one candidate."""
         return self.kind != "best"
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """How the weight divides between networks and rungs."""
+        networks = float(self.weights[self.networks].sum())
+        return {"networks": networks, "rungs": float(self.weights.sum()) - networks}
+
     def facts(self) -> dict[str, Any]:
-        """Return the choice as plain JSON."""
+        """Return the choice as plain JSON, the heaviest candidates first."""
+        used = [int(i) for i in np.argsort(-self.weights, kind="stable") if self.weights[i] > 0]
         return {
             "kind": self.kind,
-            "weights": [round(float(weight), 12) for weight in self.weights],
+            "candidates": len(self.names),
+            "chosen": [
+                {
+                    "name": self.names[i],
+                    "part": "network" if self.networks[i] else "rung",
+                    "weight": round(float(self.weights[i]), 12),
+                }
+                for i in used
+            ],
+            "shares": {part: round(share, 12) for part, share in self.shares.items()},
+            "single": self.single,
             "scores": self.scores,
             "gain": self.gain,
             "standard_error": self.standard_error,
-            "holes": self.holes,
+            "rung": self.rung,
         }
 
 
 def parts(rows: int, *, count: int = 5, seed: int = 0) -> np.ndarray:
     """Return a balanced random part (0..count-1) for each of `rows` rows, for cross-fitting."""
     return np.random.default_rng(seed).permutation(rows) % count
-
-
-def blend(predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average (S, N, ...) over candidates by `weights` (S,), as the exported graph does.
-
-    Where a candidate is NaN the others share its weight (equally, if they had none); a row that no
-    candidate covers is NaN.
-    """
-    shares = member_weights(weights, np.stack([_covered(values) for values in predictions], axis=1))
-    total = np.zeros(predictions.shape[1:])
-    # One candidate at a time: a (S, N, K) temporary of float64 can be gigabytes.
-    for values, share in zip(predictions, shares.T, strict=True):
-        used = share > 0
-        total[used] += values[used] * share[used].reshape(-1, *([1] * (values.ndim - 1)))
-    total[shares.sum(axis=1) == 0] = np.nan
-    return total
-
-
-def member_weights(weights: np.ndarray, alive: np.ndarray) -> np.ndarray:
-    """Spread `weights` (S,) over the living members of each fold (or row), `alive` (F, S).
-
-    Rows of the result sum to 1; where every chosen candidate is dead the living share equally;
-    where none lives the row is 0.
-    """
-    spread = np.where(alive, weights, 0.0)
-    spread = np.where(spread.sum(axis=1, keepdims=True) > 0, spread, alive.astype(np.float64))
-    mass = spread.sum(axis=1, keepdims=True)
-    return np.divide(spread, mass, out=np.zeros_like(spread), where=mass > 0)
 
 
 def row_losses(predictions: np.ndarray, target: np.ndarray, task: str) -> np.ndarray:
@@ -98,51 +96,6 @@ def row_losses(predictions: np.ndarray, target: np.ndarray, task: str) -> np.nda
     return -np.log(np.clip(picked, FLOOR, 1.0))
 
 
-def greedy(
-    predictions: np.ndarray,
-    target: np.ndarray,
-    weight: np.ndarray,
-    *,
-    task: str,
-    part: np.ndarray | None = None,
-    limit: int | None = None,
-    only: Literal["greedy", "best"] = "greedy",
-) -> Choice:
-    """Choose among the best candidate, the mean of all, and greedy selection.
-
-    `predictions` are probabilities (S, N, K) or values (S, N), NaN where a candidate has none;
-    `target` is class codes or values (N,), `weight` (N,). `part` (N,) are the cross-fitting parts
-    (rows of one identity belong together). At most `limit` candidates get a weight; `only="best"`
-    asks for the best single candidate. Raises ValueError where no row has a prediction.
-    """
-    scored, rows, holes = _scored(predictions, target, task)
-    limit = min(limit or len(scored), len(scored))
-    weight = np.asarray(weight, dtype=np.float64)[rows]
-    part = parts(len(weight)) if part is None else np.asarray(part)[rows]
-    loss = _loss_of(np.asarray(target)[rows], task)
-
-    pickers: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "best": lambda mask: _single(loss, scored, weight, mask),
-        "uniform": lambda mask: _uniform(loss, scored, weight, mask, limit),
-        "greedy": lambda mask: _greedy(loss, scored, weight, mask, limit),
-    }
-    if only == "best" or len(scored) == 1 or limit == 1:
-        pickers = {"best": pickers["best"]}
-    everything = np.ones(len(weight), dtype=bool)
-    losses = {kind: _crossfitted(pick, loss, scored, part) for kind, pick in pickers.items()}
-    scores = {kind: float(np.average(each, weights=weight)) for kind, each in losses.items()}
-    kind = _decide(losses, scores, weight)
-    gain, error = paired(losses["best"], losses[kind], weight)
-    return Choice(
-        kind=kind,  # pyright: ignore[reportArgumentType] - a key of `pickers`
-        weights=pickers[kind](everything),
-        scores=scores,
-        gain=gain,
-        standard_error=error,
-        holes=holes,
-    )
-
-
 def paired(before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Return the weighted mean of `before - after` and its standard error."""
     difference = before - after
@@ -151,113 +104,104 @@ def paired(before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> tuple[f
     return mean, float(np.sqrt(np.square(share) @ np.square(difference - mean)))
 
 
-def _decide(losses: dict[str, np.ndarray], scores: dict[str, float], weight: np.ndarray) -> str:
-    """Take the mean unless one alone is clearly better; greedy only where it is clearly better.
+def choose(
+    scored: Scored,
+    names: Sequence[str],
+    networks: np.ndarray,
+    *,
+    part: np.ndarray | None = None,
+    only: Literal["greedy", "best"] = "greedy",
+    seed: int = 0,
+) -> Choice:
+    """Choose among the best candidate, the mean of one setting's seeds, and greedy selection.
 
-    Clearly is by more than one standard error. The mean needs no selection that could fool us,
-    and it varies less from one training to the next.
+    Args:
+        scored: what the candidates predict, and what they cost. One that costs more than the
+            budget alone is left out, unless all do: then the cheapest is what is left.
+        names: of the candidates.
+        networks: bool (S,), False for rungs.
+        part: cross-fitting parts (n,): rows of one identity belong together.
+        only: "best" asks for the best single network.
+        seed: of the bags.
     """
-    if len(scores) == 1:
-        return "best"
-    gain, error = paired(losses["best"], losses["uniform"], weight)
-    kind = "uniform" if gain > -error else "best"
-    gain, error = paired(losses[kind], losses["greedy"], weight)
-    return "greedy" if gain > error else kind
+    part = parts(len(scored.weight)) if part is None else part
+    room = _affordable(scored)
+    asked = room & networks if only == "best" and (room & networks).any() else room
+    places = np.flatnonzero(asked)
+    field = scored.only(places)
+    pickers: dict[str, Callable[[Scored], np.ndarray]] = {"best": single}
+    if only != "best" and len(places) > 1:
+        if len(several(field)):
+            pickers["uniform"] = pooled
+        pickers["greedy"] = lambda cut: selected(cut, seed=seed)
+    losses = {kind: _crossfitted(pick, field, part) for kind, pick in pickers.items()}
+    alone = single(field)
+    kind = _decide(losses, field, int(np.argmax(alone)))
+    weights = np.zeros(len(names))
+    weights[places] = pickers[kind](field)
+    gain, error = paired(losses["best"], losses[kind], field.weight)
+    return Choice(
+        kind="best" if np.count_nonzero(weights) == 1 else kind,  # pyright: ignore[reportArgumentType]
+        names=tuple(names),
+        networks=np.asarray(networks, dtype=bool),
+        weights=weights,
+        scores={k: float(np.average(each, weights=field.weight)) for k, each in losses.items()},
+        single=names[int(places[np.argmax(alone)])],
+        gain=gain,
+        standard_error=error,
+        rung=_better_rung(scored, names, room & ~networks, losses["best"], part)
+        if only == "best"
+        else None,
+    )
 
 
-def _covered(values: np.ndarray) -> np.ndarray:
-    """Return which rows of (N, ...) are finite throughout."""
-    return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
+def _affordable(scored: Scored) -> np.ndarray:
+    """Return which candidates fit the budget alone; the cheapest ones where none does."""
+    return scored.seconds <= max(scored.budget, float(scored.seconds.min()))
 
 
-def _scored(
-    predictions: np.ndarray, target: np.ndarray, task: str
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Reduce to what the loss needs, (S, n): the true class's probability, or the value."""
-    if task == "regression":
-        reduced = np.array(predictions, dtype=np.float64)
-    else:
-        codes = np.asarray(target, dtype=np.int64)
-        reduced = np.asarray(predictions[:, np.arange(len(codes)), codes], dtype=np.float64)
-    reduced[~np.isfinite(reduced)] = np.nan
-    rows = np.asarray(np.isfinite(reduced).any(axis=0))
-    if not rows.any():
-        message = "an ensemble needs validation predictions, found: not one finite row"
-        raise ValueError(message)
-    reduced = reduced[:, rows]
-    missing = np.isnan(reduced)
-    if missing.any():
-        mean = np.nanmean(reduced, axis=0)
-        reduced = np.where(missing, mean, reduced)
-    return reduced, rows, int(missing.any(axis=1).sum())
+def _decide(losses: dict[str, np.ndarray], field: Scored, alone: int) -> str:
+    """Take the mean of a setting's seeds unless one alone is better; greedy only where clearly so.
 
-
-def _loss_of(target: np.ndarray, task: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the loss of (..., n) reduced predictions, elementwise."""
-    if task == "regression":
-        return lambda values: np.square(values - target)
-    return lambda values: -np.log(np.clip(values, FLOOR, 1.0))
-
-
-def _means(
-    loss: Callable[[np.ndarray], np.ndarray],
-    scored: np.ndarray,
-    weight: np.ndarray,
-    mask: np.ndarray,
-) -> np.ndarray:
-    """Return each candidate's mean loss (S,) on the masked rows."""
-    return loss(scored) @ (weight * mask)
-
-
-def _single(loss: Any, scored: np.ndarray, weight: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """All weight on the candidate with the least loss."""
-    weights = np.zeros(len(scored))
-    weights[int(np.argmin(_means(loss, scored, weight, mask)))] = 1.0
-    return weights
-
-
-def _uniform(
-    loss: Any, scored: np.ndarray, weight: np.ndarray, mask: np.ndarray, limit: int
-) -> np.ndarray:
-    """Equal weights on the best `limit` candidates, that is on all where the budget allows."""
-    weights = np.zeros(len(scored))
-    order = np.argsort(_means(loss, scored, weight, mask), kind="stable")
-    weights[order[:limit]] = 1.0 / limit
-    return weights
-
-
-def _greedy(
-    loss: Any, scored: np.ndarray, weight: np.ndarray, mask: np.ndarray, limit: int
-) -> np.ndarray:
-    """Add, with replacement, what lowers the loss of the mean most; return the best prefix."""
-    # The masked rows' loss is all that is looked at, so everything is cut to them once.
-    mass = weight * mask
-    order = np.argsort(_means(loss, scored, weight, mask), kind="stable")
-    starts = [np.isin(np.arange(len(scored)), order[: i + 1]) for i in range(min(START, limit))]
-    losses = [float(loss(start @ scored / start.sum()) @ mass) for start in starts]
-    counts = starts[int(np.argmin(losses))].astype(np.float64)
-    total = counts @ scored
-    best, kept = min(losses), counts.copy()
-    for _ in range(ROUNDS):
-        open_ = counts > 0 if np.count_nonzero(counts) >= limit else np.ones(len(counts), bool)
-        tried = loss((total + scored) / (counts.sum() + 1.0)) @ mass
-        pick = int(np.argmin(np.where(open_, tried, np.inf)))
-        counts[pick] += 1.0
-        total = total + scored[pick]
-        if tried[pick] < best:
-            best, kept = float(tried[pick]), counts.copy()
-    return kept / kept.sum()
+    One of these very seeds must be better by more than one standard error: the mean varies less
+    from one training to the next. So must greedy, as a selection can fool us.
+    """
+    kind = "best"
+    if "uniform" in losses:
+        gain, error = paired(losses["best"], losses["uniform"], field.weight)
+        seed = np.count_nonzero(field.pools == field.pools[alone]) > 1
+        kind = "uniform" if gain > (-error if seed else 0.0) else "best"
+    if "greedy" in losses:
+        gain, error = paired(losses[kind], losses["greedy"], field.weight)
+        kind = "greedy" if gain > error else kind
+    return kind
 
 
 def _crossfitted(
-    pick: Callable[[np.ndarray], np.ndarray], loss: Any, scored: np.ndarray, part: np.ndarray
+    pick: Callable[[Scored], np.ndarray], scored: Scored, part: np.ndarray
 ) -> np.ndarray:
     """Return each row's loss (n,) under weights that were picked without its part."""
-    values = np.empty(scored.shape[1])
+    values = np.empty(len(part))
     labels = np.unique(part)
     for label in labels:
         inside = part == label
         # With a single part there is nothing to hold out.
-        weights = pick(~inside if len(labels) > 1 else inside)
-        values[inside] = (weights @ scored)[inside]
-    return loss(values)
+        weights = pick(scored.rows(~inside if len(labels) > 1 else inside))
+        used = weights > 0
+        values[inside] = weights[used] @ scored.values[used][:, inside]
+    return scored.losses(values)
+
+
+def _better_rung(
+    scored: Scored, names: Sequence[str], rungs: np.ndarray, losses: np.ndarray, part: np.ndarray
+) -> dict[str, Any] | None:
+    """Say which rung is better than the single best network by more than a standard error."""
+    if not rungs.any():
+        return None
+    field = scored.only(np.flatnonzero(rungs))
+    own = _crossfitted(single, replace(field, budget=np.inf), part)
+    gain, error = paired(losses, own, field.weight)
+    if gain <= error:
+        return None
+    name = names[int(np.flatnonzero(rungs)[np.argmax(single(field))])]
+    return {"name": name, "gain": gain, "standard_error": error}

@@ -1,25 +1,23 @@
-"""A fitted population -> one ONNX graph, from typed columns to the answer.
+"""A model -> one ONNX graph, from typed columns to the answer.
 
 - Inputs `numbers` double (N, n) and `categories` string (N, c); either may be absent. Outputs
   `probabilities` float (N, K) and `label` int64 (N,), or `value` double (N,).
-- Encoder, members, ensemble weights, calibration, decision and the target's scale are all inside.
-- `answers` is the same arithmetic in torch and numpy: parity is checked against it at export.
+- Encoder, networks, rungs of the ladder, weights, calibration, decision and the target's scale are
+  all inside; parts that read the same encoding share its nodes.
+- Parity with `models.model.answers` is checked at export.
 - Members that weigh nothing are left out; folds without a member too.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from models import emit
+from models import emit, emit_rungs
 from models.ensemble import FLOOR
-from models.graph import DOUBLE, FLOAT, INT64, Graph
+from models.graph import DOUBLE, FLOAT, INT64, STRING, Graph
+from models.model import Model, Networks, RungPart, answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,62 +26,70 @@ if TYPE_CHECKING:
     import onnxruntime
     import pandas as pd
 
-    from models.calibrate import Calibration
-    from models.decide import Decision
-    from models.encode import Encoder
-    from models.objective import Target
-    from models.population import Population
-
-CELLS = 2_000_000  # activations of one call of the graph: bigger ones leave the cache
-ROWS_TIMED = 100_000
-CORES = 1.8  # what a second core adds is a little less than one core
-RATE = 50e9  # products and sums per second and core, what lies between the products included
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """Everything that answers: what the graph is made of.
-
-    `shares` (P,) are the members' weights, summing to 1. `classes` is K, 0 for regression, where
-    `calibration` and `decision` are None.
-    """
-
-    encoder: Encoder
-    population: Population
-    target: Target
-    shares: np.ndarray
-    classes: int
-    calibration: Calibration | None = None
-    decision: Decision | None = None
+__all__ = ["Model", "Networks", "RungPart", "answers", "difference", "graph_of"]
 
 
 def graph_of(model: Model, properties: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """Build and check the graph; the same model yields the same bytes."""
-    folds, grid, shares = _grid(model)
     graph = Graph()
-    encoded = emit.encoder(graph, model.encoder, folds)
-    family = emit.EMITTERS[model.population.network]
-    raw = family(graph, encoded, model.encoder, model.population, grid)
-    members = grid.size
+    for name, kind, columns in (
+        ("numbers", DOUBLE, model.encoder.columns.numbers),
+        ("categories", STRING, model.encoder.columns.categories),
+    ):
+        if columns:  # declared whatever reads them: serving hands in both
+            graph.input(name, kind, ("N", len(columns)))
+    terms = _networks(graph, model) + emit_rungs.rungs(graph, model)
+    mixed = terms[0]
+    for term in terms[1:]:
+        mixed = graph.add("Add", mixed, term)
     if model.classes:
-        each = graph.reshape(graph.add("Softmax", raw, axis=-1), members, -1)
-        mean = graph.add("MatMul", graph.constant(shares[None], np.float32), each)
-        _classes(graph, graph.reshape(mean, -1, model.classes), model)
+        _classes(graph, graph.add("Cast", mixed, to=FLOAT), model)
     else:
-        _value(graph, graph.reshape(raw, members, -1), grid, shares, model)
+        _value(graph, mixed, model)
     return graph.model(**(properties or {}))
 
 
-def _grid(model: Model) -> tuple[list[int], np.ndarray, np.ndarray]:
+def _networks(graph: Graph, model: Model) -> list[str]:
+    """Emit every population's part of the mean: double (N, K), or (1, N) learned values."""
+    encoded: dict[tuple[int, ...], emit.Encoded] = {}
+    terms = []
+    for part in model.networks:
+        folds, grid, shares = _grid(part)
+        if (key := tuple(folds)) not in encoded:
+            encoded[key] = emit.encoder(graph, model.encoder, folds)
+        family = emit.EMITTERS[part.population.network]
+        raw = family(graph, encoded[key], model.encoder, part.population, grid)
+        fold = part.population.fold.cpu().numpy()[grid].reshape(-1).repeat(part.heads)
+        each = (shares / model.total / part.heads).repeat(part.heads)
+        terms.append((_mean if model.classes else _moved)(graph, raw, each, fold, model))
+    return terms
+
+
+def _grid(part: Networks) -> tuple[list[int], np.ndarray, np.ndarray]:
     """Arrange members that weigh anything as (F, S) indices; fill gaps with weightless repeats."""
-    fold = model.population.fold.cpu().numpy()
-    used = np.flatnonzero(model.shares > 0)
+    fold = part.population.fold.cpu().numpy()
+    used = np.flatnonzero(part.shares > 0)
     folds = sorted({int(f) for f in fold[used]})
     rows = [used[fold[used] == f] for f in folds]
     most = max(len(row) for row in rows)
     grid = np.stack([np.pad(row, (0, most - len(row)), mode="edge") for row in rows])
-    shares = np.stack([np.pad(model.shares[row], (0, most - len(row))) for row in rows])
-    return folds, grid, shares.reshape(-1) / model.shares.sum()
+    shares = np.stack([np.pad(part.shares[row], (0, most - len(row))) for row in rows])
+    return folds, grid, shares.reshape(-1)
+
+
+def _mean(graph: Graph, raw: str, shares: np.ndarray, _: np.ndarray, model: Model) -> str:
+    """Logits (F, S, H, N, K) -> the part of the mean probabilities, double (N, K)."""
+    each = graph.reshape(graph.add("Softmax", raw, axis=-1), len(shares), -1)
+    mean = graph.add("MatMul", graph.constant(shares[None], np.float32), each)
+    return graph.add("Cast", graph.reshape(mean, -1, model.classes), to=DOUBLE)
+
+
+def _moved(graph: Graph, raw: str, shares: np.ndarray, fold: np.ndarray, model: Model) -> str:
+    """Undo each member's standardisation in float64 and average: double (N,)."""
+    mean, scale = (t.cpu().numpy()[fold] for t in (model.target.mean, model.target.scale))
+    wide = graph.add("Cast", graph.reshape(raw, len(shares), -1), to=DOUBLE)
+    moved = graph.add("MatMul", graph.constant((shares * scale)[None], np.float64), wide)
+    return graph.reshape(graph.add("Add", moved, graph.constant(float(shares @ mean))), -1)
 
 
 def _classes(graph: Graph, mean: str, model: Model) -> None:
@@ -106,47 +112,11 @@ def _classes(graph: Graph, mean: str, model: Model) -> None:
     graph.output("label", label, INT64, ("N",))
 
 
-def _value(graph: Graph, raw: str, grid: np.ndarray, shares: np.ndarray, model: Model) -> None:
-    """Undo each member's standardisation in float64, average, and undo the logarithm."""
-    mean, scale, fold = (
-        tensor.cpu().numpy()
-        for tensor in (model.target.mean, model.target.scale, model.population.fold)
-    )
-    own = fold[grid].reshape(-1)
-    wide = graph.add("Cast", raw, to=DOUBLE)
-    moved = graph.add("MatMul", graph.constant((shares * scale[own])[None], np.float64), wide)
-    value = graph.add("Add", moved, graph.constant(float(shares @ mean[own])))
+def _value(graph: Graph, mixed: str, model: Model) -> None:
+    """Undo the logarithm of the mean learned values (N,)."""
     if model.target.log:
-        value = graph.add("Sub", graph.add("Exp", value), graph.constant(1.0))
-    graph.output("value", graph.reshape(value, -1), DOUBLE, ("N",))
-
-
-def answers(model: Model, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what the graph must return, computed by torch and numpy.
-
-    `feeds` are `numbers` (N, n) and `categories` (N, c) as `models.served.inputs` makes them.
-    """
-    rows = len(next(iter(feeds.values())))
-    numbers = feeds.get("numbers", np.empty((rows, 0)))
-    categories = feeds.get("categories", np.empty((rows, 0), dtype=object))
-    population, encoder = model.population, model.encoder
-    population.eval()
-    with torch.inference_mode():
-        codes = encoder.codes(categories)
-        raw = population(*encoder(torch.from_numpy(np.asarray(numbers, np.float64)), codes))
-        if model.classes:
-            each = torch.softmax(raw, dim=-1).double().cpu().numpy()
-        else:
-            own = population.fold
-            mean, scale = model.target.mean[own, None], model.target.scale[own, None]
-            each = (raw[..., 0].double() * scale + mean).cpu().numpy()
-    used = model.shares > 0  # a member that weighs nothing may well be NaN
-    mixed = np.tensordot(model.shares[used] / model.shares.sum(), each[used], axes=1)
-    if not model.classes:
-        return {"value": np.expm1(mixed) if model.target.log else mixed}
-    calibrated = model.calibration.apply(mixed) if model.calibration else mixed
-    label = model.decision.labels(calibrated) if model.decision else calibrated.argmax(axis=1)
-    return {"probabilities": calibrated, "label": label}
+        mixed = graph.add("Sub", graph.add("Exp", mixed), graph.constant(1.0))
+    graph.output("value", mixed, DOUBLE, ("N",))
 
 
 def difference(model: Model, graph: bytes, feeds: Mapping[str, np.ndarray]) -> float:
@@ -162,15 +132,6 @@ def difference(model: Model, graph: bytes, feeds: Mapping[str, np.ndarray]) -> f
     if model.target.log:
         pair = (np.log1p(pair[0]), np.log1p(pair[1]))
     return float(np.abs(pair[0] - pair[1]).max(initial=0.0) / float(model.target.scale.min()))
-
-
-def chunk_of(model: Model) -> int:
-    """Return how many rows one call of the graph should take: its activations fit the cache."""
-    folds, grid, _ = _grid(model)
-    shape, config = model.population.shape, model.population.config
-    codes = len(folds) * shape.numbers * shape.bins
-    widest = grid.size * max(config.width, shape.numbers * config.number_size)
-    return int(np.clip(CELLS // max(codes, widest, 1), 64, 8192))
 
 
 def open_session(graph: bytes | str, threads: int = 0) -> onnxruntime.InferenceSession:
@@ -199,51 +160,16 @@ def run(
     }
 
 
-def estimated_seconds(graph: onnx.ModelProto) -> float:
-    """Return what 100,000 rows should cost on two cores, from the graph's products alone.
-
-    The same graph has the same estimate on every machine, so it can bound an ensemble without
-    making the ensemble depend on what else the machine does (measured: within 20 %).
-    """
-    sizes = {each.name: math.prod(each.dims) for each in graph.graph.initializer}
-    products = (node.input[1] for node in graph.graph.node if node.op_type == "MatMul")
-    per_row = 2 * sum(sizes.get(name, 0) for name in products)
-    return per_row * ROWS_TIMED / RATE / CORES
-
-
-def seconds_of(graph: bytes, feeds: Mapping[str, np.ndarray], *, chunk: int, most: float) -> float:
-    """Return the seconds that 100,000 rows take on two cores, from as few rows as say so.
-
-    Time of one thread is what is measured, so that a busy machine does not shrink the ensemble;
-    two cores are taken to do CORES times as much. The sample grows until it took a fiftieth of
-    `most`; the quickest of three looks counts.
-    """
-    session = open_session(graph, threads=1)
-    rows = len(next(iter(feeds.values())))
-    size = chunk
-    while True:
-        index = np.arange(min(size, ROWS_TIMED)) % rows
-        tiled = {key: value[index] for key, value in feeds.items()}
-        spent = min(_thread_seconds(session, tiled, chunk) for _ in range(3))
-        if size >= ROWS_TIMED or spent > most / 50:
-            return spent * ROWS_TIMED / len(index) / CORES
-        size *= 4
-
-
-def _thread_seconds(session: Any, feeds: Mapping[str, np.ndarray], chunk: int) -> float:
-    started = time.thread_time()
-    run(session, feeds, chunk=chunk)
-    return time.thread_time() - started
-
-
 def spoilt(feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return rows with cells missing, far out, and of levels never seen."""
+    """Return rows with cells missing, far out or infinite, and of levels never seen."""
     rng = np.random.default_rng(0)
     changed = {}
     for key, block in feeds.items():
-        which = rng.integers(0, 4, block.shape)
+        which = rng.integers(0, 5, block.shape)
         if key == "numbers":
-            changed[key] = np.where(which == 0, np.nan, np.where(which == 1, block * 1e9, block))
+            far = np.where(which == 2, np.copysign(np.inf, block), block)
+            far = np.where(which == 1, block * 1e9, far)
+            changed[key] = np.where(which == 0, np.nan, far)
         else:
             unseen = np.where(which == 1, "\u2047 unseen level", block)
             changed[key] = np.where(which == 0, "", unseen).astype(object)

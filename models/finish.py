@@ -1,37 +1,40 @@
-"""From a trained population to the model that answers: choose, calibrate, decide.
+"""From what was trained to the model that answers: choose, calibrate, decide.
 
 - Every choice looks at validation predictions only, cross-fitted over parts of identities.
-- Probabilities are averaged, not logits; values are averaged where they were learned, that is
-  before a logarithm is undone: just what the graph does.
-- The ensemble is bounded by what 100,000 rows cost on the exported graph: by the graph's size first,
+- Networks of several settings, and rungs of the ladder, may answer together; a rung may answer
+  alone.
+- The ensemble is bounded by what 100,000 rows cost on the exported graph: by arithmetic first,
   which is the same everywhere, then by the clock, where that is far over.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.calibrate import Calibration, calibrate
-from models.decide import Decision, cost_matrix, decision
-from models.ensemble import Choice, blend, greedy
-from models.export import Model, chunk_of, estimated_seconds, graph_of, seconds_of
-from models.fitted import Fitted
+from models.calibrate import calibrate
+from models.candidates import Candidates
+from models.decide import cost_matrix, decision
+from models.ensemble import Choice, choose
+from models.export import Model, RungPart, difference, graph_of, spoilt
+from models.saved import load, save
+from models.speed import chunk_of, estimated_seconds, form_seconds, seconds_of, text_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from typing import Literal
 
-    import onnx
-
     from models.encode import TrainingTable
+    from models.fitted import Fitted
+    from models.rungs import FittedRung
 
+__all__ = ["Finished", "finish", "load", "save"]
 
 SLACK = 1.5  # how far a measurement may exceed the budget: a busy machine is no slow model
+ROOM = 0.98  # of the budget, once it was overdrawn
+PROBED, EXACT = 300, 1e-6  # rows, spoilt ones too, on which a rung's graph must be as its arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,90 +44,106 @@ class Finished:
     `validation` is (N, K) calibrated, cross-fitted probabilities or (N,) values in target units,
     NaN on rows that were only trained on; `labels` (N,) class codes, None for regression.
     `seconds` is what 100,000 rows cost on two cores, None where the budget was not looked at.
+    `candidates` are what competed, in the order of the choice's weights; `left_out` says of rungs
+    why they did not.
     """
 
     model: Model
     choice: Choice
+    candidates: Candidates
     validation: np.ndarray
-    labels: np.ndarray | None
-    seconds: float | None
+    labels: np.ndarray | None = None
+    seconds: float | None = None
+    left_out: Mapping[str, str]
 
 
 def finish(
-    fitted: Fitted,
+    fitted: Sequence[Fitted],
     table: TrainingTable,
     *,
+    rungs: Sequence[FittedRung] = (),
     part: np.ndarray,
     costs: Mapping[str, Mapping[str, float]] | None = None,
     labels: Sequence[str] = (),
     ensemble: Literal["greedy", "best"] = "greedy",
     budget: float | None = None,
 ) -> Finished:
-    """Choose members within `budget` seconds per 100,000 rows, calibrate, and decide.
+    """Choose among settings and rungs within `budget` seconds per 100,000 rows, calibrate, decide.
 
+    `fitted` share one encoder; the first is the training's own, others are a sweep's trials.
     `part` (N,) are cross-fitting parts; `costs` are by label, `labels` the K class labels.
     Raises ValueError for costs that do not fit the labels.
     """
     matrix = cost_matrix(costs, labels) if costs else None
-    limit = fitted.settings
+    text = text_seconds(len(table.columns.categories))
+    room = np.inf if budget is None else budget - text
+    rungs = [_proved(rung, fitted[0], table, room) for rung in rungs]
+    candidates = Candidates(fitted, rungs, table)
     while True:
-        found = _chosen(fitted, table, part=part, limit=limit, only=ensemble)
-        found = _settled(found, table, part=part, costs=matrix)
-        if budget is None:
-            return found
-        used = int(np.count_nonzero(found.choice.weights))
-        graph = graph_of(found.model)
-        over = estimated_seconds(graph) / budget
-        if over <= 1 or used == 1:
-            found = replace(found, seconds=_measured(found.model, graph, table, budget))
-            over = (found.seconds or 0.0) / budget / SLACK
-            if over <= 1 or used == 1:
-                return found
-        limit = max(1, min(used - 1, int(used / over)))
-
-
-def _chosen(
-    fitted: Fitted,
-    table: TrainingTable,
-    *,
-    part: np.ndarray,
-    limit: int,
-    only: Literal["greedy", "best"],
-) -> Finished:
-    """Choose among the settings; the model has no calibration and no decision yet."""
-    task = "class" if fitted.classes else "regression"
-    target, learned = table.target, _learned(fitted)
-    if not fitted.classes and fitted.target.log:
-        target = np.log1p(target)
-    judged = table.fold >= 0
-    choice = greedy(
-        learned[:, judged],
-        target[judged],
-        table.weight[judged],
-        task=task,
-        part=part[judged],
-        limit=limit,
-        only=only,
-    )
-    mixed = blend(learned, choice.weights)
-    if not fitted.classes and fitted.target.log:
-        mixed = np.expm1(mixed)
-    return Finished(
-        model=model_of(fitted, choice.weights),
+        choice = choose(
+            candidates.scored(room),
+            [candidate.name for candidate in candidates.all],
+            np.array([candidate.rung < 0 for candidate in candidates.all]),
+            part=part[candidates.judged],
+            only=ensemble,
+        )
+        model = candidates.model(choice.weights)
+        alone = np.count_nonzero(choice.weights) == 1
+        seconds, over = (None, 0.0) if budget is None else _cost(model, table, budget)
+        if alone or over <= 1:
+            break
+        # Arithmetic counts what parts share twice, so it is seldom here, and never for long.
+        room = ROOM * min(room, estimated_seconds(model) - text) / over
+    mixed = candidates.mixed(choice.weights)
+    found = Finished(
+        model=model,
         choice=choice,
-        validation=mixed,
-        labels=None,
-        seconds=None,
+        candidates=candidates,
+        validation=np.expm1(mixed) if model.target.log else mixed,
+        seconds=seconds,
+        left_out={rung.name: rung.reason for rung in rungs if rung.reason},
     )
+    return _settled(found, table, part=part, costs=matrix)
 
 
-def _learned(fitted: Fitted) -> np.ndarray:
-    """Return validation predictions as they are averaged: probabilities, or learned values."""
-    if not fitted.classes:
-        return np.log1p(fitted.validation) if fitted.target.log else fitted.validation
-    scores = fitted.validation - fitted.validation.max(axis=-1, keepdims=True)
-    shares = np.exp(scores)
-    return shares / shares.sum(axis=-1, keepdims=True)
+def _proved(rung: FittedRung, fitted: Fitted, table: TrainingTable, budget: float) -> FittedRung:
+    """Return the rung; without its form, and with the reason, where the graph cannot serve it."""
+    if rung.form is None:
+        return rung
+    if (seconds := form_seconds(rung.form)) > budget:
+        reason = f"100,000 rows would take it about {seconds:.2g} s, and there are {budget:.2g} s"
+        return replace(rung, form=None, reason=reason)
+    part = RungPart(name=rung.name, form=rung.form, share=1.0)
+    model = Model(
+        encoder=fitted.encoder, target=fitted.target, rungs=(part,), classes=fitted.classes
+    )
+    feeds = _feeds(table, PROBED)
+    try:
+        graph = graph_of(model).SerializeToString()
+        off = max(difference(model, graph, rows) for rows in (feeds, spoilt(feeds)))
+    except Exception as error:  # noqa: BLE001 - whatever the runtime raises: the networks answer
+        reason = f"it cannot be exported: {type(error).__name__}: {error}"[:300]
+        return replace(rung, form=None, reason=reason)
+    if off <= EXACT:
+        return rung
+    return replace(rung, form=None, reason=f"its graph differs by {off:.2g}, more than {EXACT}")
+
+
+def _feeds(table: TrainingTable, rows: int) -> dict[str, np.ndarray]:
+    """Return the first rows as the graph takes them."""
+    feeds: dict[str, np.ndarray] = {}
+    if table.columns.numbers:
+        feeds["numbers"] = table.numbers[:rows]
+    if table.columns.categories:
+        feeds["categories"] = table.categories[:rows]
+    return feeds
+
+
+def _cost(model: Model, table: TrainingTable, budget: float) -> tuple[float, float]:
+    """Return the measured seconds of 100,000 rows, and how often the budget is in them."""
+    graph = graph_of(model).SerializeToString()
+    seconds = seconds_of(graph, _feeds(table, 1000), chunk=chunk_of(model), most=budget)
+    return seconds, seconds / budget / SLACK
 
 
 def _settled(
@@ -143,60 +162,3 @@ def _settled(
     labels[judged] = decided.labels(honest)
     model = replace(found.model, calibration=calibration, decision=decided)
     return replace(found, model=model, validation=validation, labels=labels)
-
-
-def model_of(fitted: Fitted, weights: np.ndarray) -> Model:
-    """Spread the weights (S,) of settings over folds; keep only members that weigh anything."""
-    shares = np.repeat(weights / fitted.folds, fitted.folds)
-    used = np.flatnonzero(shares > 0).tolist()
-    return Model(
-        encoder=fitted.encoder,
-        population=fitted.population.select(used),
-        target=fitted.target,
-        shares=shares[used],
-        classes=fitted.classes,
-    )
-
-
-def _measured(model: Model, graph: onnx.ModelProto, table: TrainingTable, budget: float) -> float:
-    """Return what 100,000 rows of the table cost on the graph."""
-    rows = slice(0, 1000)
-    feeds: dict[str, np.ndarray] = {}
-    if table.columns.numbers:
-        feeds["numbers"] = table.numbers[rows]
-    if table.columns.categories:
-        feeds["categories"] = table.categories[rows]
-    return seconds_of(graph.SerializeToString(), feeds, chunk=chunk_of(model), most=budget)
-
-
-def save(found: Finished, fitted: Fitted, directory: Path, facts: Mapping[str, Any]) -> None:
-    """Write `members.safetensors` and `fitted.json`, the latter with what was chosen.
-
-    `facts` are further entries of `fitted.json`; nothing that differs between two equal trainings
-    (such as seconds) belongs there.
-    """
-    fitted.save(directory)
-    path = directory / "fitted.json"
-    described = json.loads(path.read_text(encoding="utf-8"))
-    calibration, decided = found.model.calibration, found.model.decision
-    described |= dict(facts)
-    described["ensemble"] = found.choice.facts()
-    described["calibration"] = calibration.facts() if calibration else None
-    described["decision"] = decided.facts() if decided else None
-    text = json.dumps(described, ensure_ascii=False, allow_nan=False, indent=1)
-    path.write_text(text, encoding="utf-8")
-
-
-def load(directory: Path) -> tuple[Model, dict[str, Any]]:
-    """Return the model that `save` wrote, and `fitted.json`."""
-    fitted = Fitted.load(directory)
-    described = json.loads((directory / "fitted.json").read_text(encoding="utf-8"))
-    model = model_of(fitted, np.asarray(described["ensemble"]["weights"]))
-    if not fitted.classes:
-        return model, described
-    calibration, decided = described["calibration"], described["decision"]
-    return replace(
-        model,
-        calibration=Calibration(**{**calibration, "bias": np.asarray(calibration["bias"])}),
-        decision=Decision(**{**decided, "matrix": np.asarray(decided["matrix"])}),
-    ), described

@@ -13,6 +13,7 @@ import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,60 @@ CHUNK = 8192  # rows encoded at a time: bins are spread out only while a positio
 __all__ = ["Fitted", "TrainSettings", "TrainingFailed", "train_population"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A table made ready once: what every population on it shares.
+
+    `rows` lie on the device; `count` is the number of folds, `size` the mean number of their train
+    rows.
+    """
+
+    table: TrainingTable
+    encoder: Encoder
+    target: Target
+    rows: Rows
+
+    @property
+    def count(self) -> int:
+        """Return the number F of folds."""
+        return folds(self.table)
+
+    @property
+    def size(self) -> int:
+        """Return the mean number of train rows per fold, by which "auto" is resolved."""
+        return train_rows(self.table)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of everything that a training reads."""
+        digest = hashlib.sha256()
+        rows = self.rows
+        for array in (rows.values, rows.codes, rows.target, rows.loss_weight, rows.metric_weight):
+            digest.update(np.ascontiguousarray(array.cpu().numpy()).tobytes())
+        digest.update(self.table.fold.tobytes())
+        return digest.hexdigest()
+
+
+def encode(table: TrainingTable, settings: TrainSettings, *, bins: int | None = None) -> Encoded:
+    """Learn encoder and target scale per fold on its train rows, and encode every row once.
+
+    `bins` per number; left out, what the settings come to for the table.
+    """
+    count = folds(table)
+    device = device_of(settings)
+    bins = settings.plan(train_rows(table)).bins if bins is None else bins
+    encoder = Encoder(bins=bins).fit(table)
+    target = Target.fit(table, folds=count, log_target=settings.log_target)
+    rows = _rows(table, encoder, target, settings, device)
+    return Encoded(table=table, encoder=encoder, target=target, rows=rows)
+
+
+def train_rows(table: TrainingTable) -> int:
+    """Return the mean number of train rows per fold."""
+    count = folds(table)
+    return round(sum(int((table.fold != f).sum()) for f in range(count)) / count)
+
+
 def train_population(
     table: TrainingTable,
     settings: TrainSettings,
@@ -47,6 +102,7 @@ def train_population(
     directory: Path | None = None,
     progress: Progress | None = None,
     members: Sequence[Member] | None = None,
+    bins: int | None = None,
     checkpoint_seconds: float = 10.0,
 ) -> Fitted:
     """Train folds x seeds members (or the given `members`) in one loop.
@@ -56,19 +112,27 @@ def train_population(
         settings: how; "auto" is resolved by the table's size.
         directory: where checkpoints live while it runs; None = none are written.
         progress: called after each epoch with (epochs done, epochs at most, best score so far).
-        members: other members than the settings' own (a sweep): each seed once per fold.
+        members: other members than the settings' own: each seed once per fold.
+        bins: of every number in the encoder; left out, what the settings come to.
         checkpoint_seconds: at least this long between two checkpoints.
 
     Raises:
         TrainingFailed: no setting is left of which every fold has a finite loss.
     """
     start = time.monotonic()
-    prepared = prepare(table, settings, members=members)
-    learner, plan = prepared.learner, prepared.plan
+    encoded = encode(table, settings, bins=bins)
+    plan = settings.plan(encoded.size)
+    learner = learner_of(encoded, settings, plan, members or settings.population(encoded.count))
     checkpoints = None
     if directory is not None:
-        key = _key(table, prepared.rows, settings, learner.population.members)
-        checkpoints = Checkpoints(directory, key=key, seconds=checkpoint_seconds)
+        named = {
+            "settings": asdict(settings),
+            "members": [asdict(m) for m in learner.population.members],
+        }
+        key = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+        checkpoints = Checkpoints(
+            directory, key=f"{key} {encoded.digest}", seconds=checkpoint_seconds
+        )
         checkpoints.resume(learner)
 
     def after_epoch(learner: Learner) -> None:
@@ -79,51 +143,36 @@ def train_population(
 
     learner.after_epoch = after_epoch
     run(learner)
-    fitted = harvest(table, prepared.encoder, prepared.target, learner, plan)
+    fitted = harvest(table, encoded.encoder, encoded.target, learner, plan)
     fitted.facts["seconds"] = time.monotonic() - start
     if checkpoints is not None:
         checkpoints.clear()
     return fitted
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """Everything a training needs, before its first step."""
-
-    encoder: Encoder
-    target: Target
-    rows: Rows
-    plan: Plan
-    learner: Learner
-
-
-def prepare(
-    table: TrainingTable, settings: TrainSettings, *, members: Sequence[Member] | None = None
-) -> Prepared:
-    """Learn encoder and target scale, encode every row once, draw the members."""
-    count = folds(table)
-    device = _device(settings)
-    plan = settings.plan(round(sum((table.fold != f).sum() for f in range(count)) / count))
-    encoder = Encoder(bins=plan.bins).fit(table)
-    target = Target.fit(table, folds=count, log_target=settings.log_target)
+def learner_of(
+    encoded: Encoded, settings: TrainSettings, plan: Plan, members: Sequence[Member]
+) -> Learner:
+    """Draw the members and put them before their rows."""
+    rows = encoded.rows
+    dtype = torch.float64 if settings.precision == "double" else torch.float32
     population = Population.build(
-        encoder,
+        encoded.encoder,
         network=settings.network,
         config=plan.config,
-        outputs=table.classes or 1,
-        members=members or settings.population(count),
-    ).to(device, torch.float64 if settings.precision == "double" else torch.float32)
-    rows = _rows(table, encoder, target, settings, device)
-    learner = Learner(
+        outputs=encoded.table.classes or 1,
+        members=members,
+    ).to(rows.values.device, dtype)
+    return Learner(
         population,
         Courses(population, patience=plan.patience, least=plan.least),
         Batches(rows, population, batch=plan.batch, steps=plan.steps),
         epochs=plan.epochs,
     )
-    return Prepared(encoder=encoder, target=target, rows=rows, plan=plan, learner=learner)
 
 
-def _device(settings: TrainSettings) -> torch.device:
+def device_of(settings: TrainSettings) -> torch.device:
+    """Return the device: a GPU where there is one, unless another is asked for."""
     if settings.device != "auto":
         return torch.device(settings.device)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -145,8 +194,7 @@ def _rows(
     ]
     values, codes = (torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True))
     learned = target.learned(table.target, table.classes)
-    balanced = settings.class_weight == "balanced"
-    loss_weight, metric_weight = loss_weights(table, folds=count, balanced=balanced)
+    loss_weight, metric_weight = loss_weights(table, folds=count)
     sides = [
         [torch.from_numpy(np.flatnonzero(side)) for side in (table.fold != f, table.fold == f)]
         for f in range(count)
@@ -160,16 +208,3 @@ def _rows(
         train=tuple(train.to(device) for train, _ in sides),
         judged=tuple(judged.to(device) for _, judged in sides),
     )
-
-
-def _key(
-    table: TrainingTable, rows: Rows, settings: TrainSettings, members: Sequence[Member]
-) -> str:
-    """Digest of everything that decides the course of a training."""
-    digest = hashlib.sha256()
-    named = {"settings": asdict(settings), "members": [asdict(m) for m in members]}
-    digest.update(json.dumps(named, sort_keys=True).encode())
-    for array in (rows.values, rows.codes, rows.target, rows.loss_weight, rows.metric_weight):
-        digest.update(np.ascontiguousarray(array.cpu().numpy()).tobytes())
-    digest.update(table.fold.tobytes())
-    return digest.hexdigest()

@@ -93,7 +93,7 @@ class Fitted:
             "classes": self.classes,
             "facts": self.facts,
         }
-        text = json.dumps(_finite(described), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite(described), ensure_ascii=False, allow_nan=False)
         (directory / FACTS).write_text(text, encoding="utf-8")
 
     @classmethod
@@ -117,12 +117,12 @@ class Fitted:
         )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replace numbers that JSON does not have by null."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

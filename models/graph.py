@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET, ML_OPSET, IR_VERSION = 20, 4, 10  # what onnxruntime has read since 1.18
+TREES = 5  # the first ML_OPSET with trees in double: `TreeEnsemble`
 ML = "ai.onnx.ml"
 
 
@@ -28,8 +29,9 @@ class Graph:
         self._outputs: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, kind: int, shape: tuple[int | str, ...]) -> str:
-        """Declare an input of a TensorProto kind; a text in `shape` is a free dimension."""
-        self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
+        """Declare an input of a TensorProto kind, once; a text in `shape` is a free dimension."""
+        if name not in {each.name for each in self._inputs}:
+            self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
     def output(self, name: str, value: str, kind: int, shape: tuple[int | str, ...]) -> None:
@@ -70,7 +72,8 @@ class Graph:
         graph = helper.make_graph(
             self._nodes, "penstock", self._inputs, self._outputs, list(self._constants.values())
         )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)]
+        ml = TREES if any(node.op_type == "TreeEnsemble" for node in self._nodes) else ML_OPSET
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ml)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         model.producer_name = "penstock"
         helper.set_model_props(model, properties)

@@ -97,23 +97,25 @@ def row_losses(raw: Tensor, target: Tensor, smoothing: Tensor | None = None) -> 
     return right + smoothing[:, None] * (-logs.mean(dim=2) - right)
 
 
-def loss_weights(table: TrainingTable, *, folds: int, balanced: bool) -> tuple[Tensor, Tensor]:
-    """Return float32 (F, N) weights of the loss and (N,) of the metric.
+def loss_weights(table: TrainingTable, *, folds: int) -> tuple[Tensor, Tensor]:
+    """Return float32 (C, F, N) weights of the loss and (N,) of the metric.
 
-    The loss's are scaled to mean 1 over each fold's train rows; `balanced` gives every class of
-    the fold's train rows the same total.
+    The loss's are scaled to mean 1 over each fold's train rows. C is 2 for classes: plain ones,
+    and balanced ones, which give every class of the fold's train rows the same total.
     """
-    weights = np.zeros((folds, len(table.target)))
+    kinds = 2 if table.classes else 1
+    weights = np.zeros((kinds, folds, len(table.target)))
     for fold in range(folds):
         train = table.fold != fold
-        weight = table.weight.astype(np.float64).copy()
-        if balanced and table.classes:
-            totals = np.bincount(table.target[train], weight[train], minlength=table.classes)
-            share = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
-            weight *= share[table.target]
+        weight = table.weight.astype(np.float64)
         total = weight[train].sum()
         if not total > 0:
             msg = f"row weights must not all be zero, however: they are on fold {fold}'s train rows"
             raise ValueError(msg)
-        weights[fold] = weight * (train.sum() / total)
+        weights[0, fold] = weight * (train.sum() / total)
+        if table.classes:
+            totals = np.bincount(table.target[train], weight[train], minlength=table.classes)
+            share = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
+            even = weight * share[table.target]
+            weights[1, fold] = even * (train.sum() / even[train].sum())
     return torch.from_numpy(weights).float(), torch.from_numpy(table.weight).double()

@@ -1,8 +1,11 @@
 """AdamW whose learning rate and weight decay belong to the member, and its schedule.
 
-- Parameters are `(P, ...)`; state is held the same way, so that `keep` is an index-select.
-- Members with the same rates share one fused pass; otherwise each member's slices get their own.
-- `ramp`: a short linear warm-up, flat, then a cosine to zero; monotone after the warm-up.
+- Parameters are `(P, ...)` views of two flat buffers `(P, D)`, one that decays and one that does
+  not, so a step is a handful of kernels however many layers there are.
+- Members with the same rates share one fused pass; big ones with rates of their own get one each,
+  and small ones share plain passes with a column of rates.
+- `ramp`: a short linear warm-up, flat, then a cosine to zero; monotone after the warm-up, so that
+  members may be compared at any epoch.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 BETAS = (0.9, 0.99)
 EPSILON = 1e-8
+BIG = 4_000  # numbers of one member from which on a pass of its own is worth the call
 
 
 def ramp(done: float, *, warm: float = 0.02, flat: float = 0.3) -> float:
@@ -27,6 +31,64 @@ def ramp(done: float, *, warm: float = 0.02, flat: float = 0.3) -> float:
     if done < flat:
         return 1.0
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (done - flat) / (1.0 - flat))))
+
+
+class Flat:
+    """Parameters (P, ...) side by side as one (P, D) buffer, with gradients and moments alike."""
+
+    def __init__(self, parameters: Sequence[Tensor], *, decay: bool) -> None:
+        """Move the parameters' values into one buffer; they become views of it."""
+        self.parameters, self.decay = list(parameters), decay
+        self.values = torch.cat([p.detach().flatten(1) for p in self.parameters], dim=1)
+        self.grads, self.mean, self.square, self.work = (
+            torch.zeros_like(self.values) for _ in range(4)
+        )
+        self.views: list[Tensor] = []
+        start = 0
+        for parameter in self.parameters:
+            end = start + parameter[0].numel()
+            parameter.data = self.values[:, start:end].view(parameter.shape)
+            self.views.append(self.grads[:, start:end].view(parameter.shape))
+            start = end
+        buffers = (self.values, self.grads, self.mean, self.square)
+        self.whole = [[buffer] for buffer in buffers]
+        self.each = [[[buffer[i]] for buffer in buffers] for i in range(len(self.values))]
+        self.clear()
+
+    def clear(self) -> None:
+        """Set gradients to zero; whoever has taken them from the parameters finds them again."""
+        self.grads.zero_()
+        for parameter, view in zip(self.parameters, self.views, strict=True):
+            parameter.grad = view
+
+    def fused(self, own: Sequence[tuple[float, float]], count: Tensor) -> None:
+        """Make one step with rate and decay of each member, or with one pair of all of them."""
+        parts = [self.whole] if len(own) == 1 else self.each
+        for part, (rate, decay) in zip(parts, own, strict=True):
+            torch.ops.aten._fused_adamw_(  # the kernel behind torch.optim.AdamW(fused=True)
+                *part,
+                [],
+                [count],
+                lr=rate,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                weight_decay=decay if self.decay else 0.0,
+                eps=EPSILON,
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def plain(self, rates: Tensor, decays: Tensor, steps: int) -> None:
+        """Make one step of every member with its own rates, columns (P, 1)."""
+        first, second = BETAS
+        self.mean.lerp_(self.grads, 1.0 - first)
+        self.square.mul_(second).addcmul_(self.grads, self.grads, value=1.0 - second)
+        torch.sqrt(self.square, out=self.work)
+        self.work.div_(math.sqrt(1.0 - second**steps)).add_(EPSILON)
+        torch.div(self.mean, self.work, out=self.work)
+        if self.decay:
+            self.values.mul_(1.0 - rates * decays)
+        self.values.sub_(self.work.mul_(rates / (1.0 - first**steps)))
 
 
 class PopulationAdamW(torch.optim.Optimizer):
@@ -52,14 +114,13 @@ class PopulationAdamW(torch.optim.Optimizer):
             {},
         )
         self.steps = 0
-        for parameter in self._parameters():
-            self.state[parameter] = {
-                "mean": torch.zeros_like(parameter),
-                "square": torch.zeros_like(parameter),
-            }
+        self._flatten()
 
-    def _parameters(self) -> list[Tensor]:
-        return [p for group in self.param_groups for p in group["params"]]
+    def _flatten(self) -> None:
+        self.flats = [Flat(g["params"], decay=g["decay"]) for g in self.param_groups if g["params"]]
+        like = self.flats[0].values
+        self.rates = torch.tensor(self.lr, dtype=like.dtype, device=like.device)[:, None]
+        self.decays = torch.tensor(self.weight_decay, dtype=like.dtype, device=like.device)[:, None]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
@@ -68,68 +129,45 @@ class PopulationAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        rates = list(zip(self.lr, self.weight_decay, strict=True))
-        shared = len(set(rates)) == 1
-        for group in self.param_groups:
-            live = [p for p in group["params"] if p.grad is not None]
-            if not live:
-                continue
-            tensors = [
-                live,
-                [p.grad for p in live],
-                [self.state[p]["mean"] for p in live],
-                [self.state[p]["square"] for p in live],
-            ]
-            if shared:
-                self._fused(tensors, *rates[0], decay=group["decay"])
-            else:
-                for member, (lr, decay) in enumerate(rates):
-                    own = [[t[member] for t in kind] for kind in tensors]
-                    self._fused(own, lr, decay, decay=group["decay"])
+        if any(flat.parameters[0].grad is None for flat in self.flats):
+            msg = "gradients must lie in the optimizer's buffers, which zero_grad provides"
+            raise RuntimeError(msg)
         self.steps += 1
+        count = torch.tensor(float(self.steps), device=self.rates.device)
+        own = list(zip([lr * self.factor for lr in self.lr], self.weight_decay, strict=True))
+        same = len(set(own)) == 1
+        for flat in self.flats:
+            if same or flat.values.shape[1] >= BIG:
+                flat.fused(own[:1] if same else own, count)
+            else:
+                flat.plain(self.rates * self.factor, self.decays, self.steps)
         return loss
 
-    def _fused(
-        self, tensors: list[list[Tensor]], lr: float, weight_decay: float, *, decay: bool
-    ) -> None:
-        parameters, grads, means, squares = tensors
-        count = torch.tensor(float(self.steps + 1), device=parameters[0].device)
-        torch.ops.aten._fused_adamw_(  # the kernel behind torch.optim.AdamW(fused=True)
-            parameters,
-            grads,
-            means,
-            squares,
-            [],
-            [count] * len(parameters),
-            lr=lr * self.factor,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
-            weight_decay=weight_decay if decay else 0.0,
-            eps=EPSILON,
-            amsgrad=False,
-            maximize=False,
-        )
+    def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: ARG002 - torch's signature
+        """Clear the gradients; they stay views of their buffers."""
+        for flat in self.flats:
+            flat.clear()
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Drop the state of all other members."""
-        for parameter in self._parameters():
-            state = self.state[parameter]
-            for name in state:
-                state[name] = state[name][list(indices)].clone()
+        """Drop all other members; the population has dropped them already."""
+        before = self.flats
         self.lr = [self.lr[i] for i in indices]
         self.weight_decay = [self.weight_decay[i] for i in indices]
+        self._flatten()
+        for flat, old in zip(self.flats, before, strict=True):
+            flat.mean.copy_(old.mean[list(indices)])
+            flat.square.copy_(old.square[list(indices)])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the state as named tensors, for a checkpoint."""
+        """Return the state as named tensors (P, D), for a checkpoint."""
         return {
-            f"{i}.{name}": value
-            for i, parameter in enumerate(self._parameters())
-            for name, value in self.state[parameter].items()
+            f"{place}.{name}": getattr(flat, name)
+            for place, flat in enumerate(self.flats)
+            for name in ("mean", "square")
         }
 
     def load_tensors(self, tensors: dict[str, Tensor], *, steps: int) -> None:
         """Take back what `tensors` returned."""
         self.steps = steps
-        for i, parameter in enumerate(self._parameters()):
-            for name in self.state[parameter]:
-                self.state[parameter][name] = tensors[f"{i}.{name}"].to(parameter.device)
+        for name, tensor in self.tensors().items():
+            tensor.copy_(tensors[name])

@@ -2,24 +2,27 @@
 
 - Parameters live in `(P, in, out)` tensors; a member is one index along the first axis.
 - Each member reads the values that the encoder's buffers of its own fold give.
+- A member may be narrower than the population: it is filled up with zeros, which stay zeros.
 - `select` keeps chosen members: successive halving, early stopping and ensembles are index-selects.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from models.draw import Draw
 from models.networks import CONFIGS, NETWORKS, MLPConfig, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from models.encode import Encoder
-    from models.networks import Noise
+    from models.mlp import Noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,10 @@ class Member:
         dropout: share of hidden units silenced, within [0, 1).
         label_smoothing: share of a label spread over all classes, within [0, 1).
         features: 0/1 per input column (numbers, indicators, categories); None = sees all.
+        width: of its hidden layers, at most the population's; None = the population's.
+        balanced: every class has the same total weight in its loss.
+        share: of its fold's train rows that it sees, the same ones in every epoch.
+        trial: whose member it is; says nothing about its course.
     """
 
     fold: int
@@ -43,6 +50,10 @@ class Member:
     dropout: float = 0.1
     label_smoothing: float = 0.0
     features: tuple[int, ...] | None = None
+    width: int | None = None
+    balanced: bool = False
+    share: float = 1.0
+    trial: int = 0
 
     def generator(self, *purpose: int) -> torch.Generator:
         """Return a generator that depends on this member and `purpose` alone."""
@@ -62,6 +73,7 @@ class Population(nn.Module):
     """P networks of one shape side by side."""
 
     fold: Tensor
+    features: Tensor | None
 
     def __init__(
         self,
@@ -70,12 +82,21 @@ class Population(nn.Module):
         config: MLPConfig,
         shape: Shape,
         members: Sequence[Member],
+        drawn: bool = True,
     ) -> None:
-        """Draw P members."""
+        """Draw P members; without `drawn` they are zeros, for parameters that are loaded.
+
+        Raises ValueError where a member is wider than the population.
+        """
         super().__init__()
         self.network, self.config, self.shape = network, config, shape
         self.members = list(members)
-        self.net = NETWORKS[network](config, shape, [m.generator() for m in members])
+        draw = Draw(
+            [m.generator() if drawn else None for m in members],
+            width=config.width,
+            widths=_widths(members, config),
+        )
+        self.net = NETWORKS[network](config, shape, draw)
         fold = torch.tensor([m.fold for m in members], dtype=torch.int64)
         self.register_buffer("fold", fold)
         self.register_buffer("features", _masks(members))
@@ -105,12 +126,23 @@ class Population(nn.Module):
         return len(self.members)
 
     def forward(self, values: Tensor, codes: Tensor) -> Tensor:
-        """Encoder's values (F, N, v) and codes (F, N, c) -> raw outputs (P, N, K)."""
+        """Encoder's values (F, N, v) and codes (F, N, c) -> each member's answer (P, N, K)."""
         return self.batch(values.index_select(0, self.fold), codes.index_select(0, self.fold))
 
-    def batch(self, values: Tensor, codes: Tensor, noise: Noise | None = None) -> Tensor:
-        """Values (P, N, v) and codes (P, N, c), rows of each member's own -> (P, N, K)."""
+    def heads(self, values: Tensor, codes: Tensor, noise: Noise | None = None) -> Tensor:
+        """Values (P, N, v) and codes (P, N, c), rows of each member's own -> (P, H, N, K).
+
+        Raw outputs of every head: a member's loss is the mean of its heads' losses.
+        """
         return self.net(values, codes, features=self.features, noise=noise)
+
+    def batch(self, values: Tensor, codes: Tensor, noise: Noise | None = None) -> Tensor:
+        """Values (P, N, v) and codes (P, N, c), rows of each member's own -> (P, N, K).
+
+        One answer per member: logits, of several heads the logarithm of their probabilities'
+        mean; or the mean of their values where K = 1.
+        """
+        return combined(self.heads(values, codes, noise))
 
     def select(self, indices: Sequence[int]) -> Population:
         """Return a copy that holds the chosen members only, in that order."""
@@ -118,6 +150,30 @@ class Population(nn.Module):
         return Population.restore(
             {**self.describe(), "members": [asdict(self.members[i]) for i in indices]}, tensors
         )
+
+    def block(self, members: slice) -> Population:
+        """Return some members as a population of their own whose tensors are views of these.
+
+        What is trained in it is trained here; gradients are added to those that stand here.
+        """
+        block = Population(
+            network=self.network,
+            config=self.config,
+            shape=self.shape,
+            members=self.members[members],
+            drawn=False,
+        )
+        for name, parameter in self.named_parameters():
+            own = block.get_parameter(name)
+            own.data = parameter.data[members]
+            if parameter.grad is not None:
+                own.grad = parameter.grad[members]
+        for name in ("fold", "features"):
+            buffer = getattr(self, name)
+            setattr(block, name, None if buffer is None else buffer[members])
+        for name, buffer in self.net.named_buffers():
+            setattr(block.net, name, buffer)
+        return block
 
     def keep(self, indices: Sequence[int]) -> None:
         """Drop all other members in place; parameters stay the same objects."""
@@ -153,10 +209,31 @@ class Population(nn.Module):
             config=CONFIGS[described["network"]](**described["config"]),
             shape=shape,
             members=members,
+            drawn=False,
         )
         population.to(next((t.dtype for t in tensors.values() if t.is_floating_point()), None))
+        population.features = tensors.get("features")  # kept by those left when its owners go
         population.load_state_dict(tensors)
         return population
+
+
+def combined(raw: Tensor) -> Tensor:
+    """Raw outputs of heads (P, H, N, K) -> one answer per member (P, N, K)."""
+    heads, outputs = raw.shape[1], raw.shape[3]
+    if heads == 1:
+        return raw[:, 0]
+    if outputs == 1:
+        return raw.mean(dim=1)
+    return torch.log_softmax(raw, dim=3).logsumexp(dim=1) - math.log(heads)
+
+
+def _widths(members: Sequence[Member], config: MLPConfig) -> list[int]:
+    """Return every member's own hidden width; refuse what does not fit."""
+    widths = [config.width if m.width is None else m.width for m in members]
+    if not all(1 <= width <= config.width for width in widths):
+        msg = f"members' widths must lie within 1 and {config.width}, however: {min(widths)} to {max(widths)}"
+        raise ValueError(msg)
+    return widths
 
 
 def _masks(members: Sequence[Member]) -> Tensor | None:

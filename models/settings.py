@@ -1,19 +1,27 @@
 """How a population is trained: one frozen object, checked when made, with defaults by size.
 
-- "auto" is resolved by the number of train rows only; `plan` says what came out.
+- "auto" is resolved by the family of networks and the number of train rows only; `plan` says what
+  came out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
-from models.networks import NETWORKS, MLPConfig
+from models.networks import CONFIGS, NETWORKS, MLPConfig
 from models.population import Member
 
 Auto = Literal["auto"]
 EARLY = 8
 """Epochs after which a member that had its best early, on thousands of rows, is believed."""
+WHOLE = ("members", "epochs", "batch", "width", "depth", "heads", "number_size", "bins", "patience")
+SEEDS = 1_000_003  # between the seeds of one setting's members and those of the next
+FAMILY: dict[str, dict[str, Any]] = {
+    "mlp": {"lr": 2e-3, "weight_decay": 1e-2, "depth": 2},
+    "tabm": {"lr": 2e-3, "weight_decay": 3e-4, "depth": 2},
+}
+"""What "auto" comes to for each family, whatever the rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +34,8 @@ class Plan:
     patience: int
     least: int
     """Epochs that a member waits at least for a better one."""
+    lr: float
+    weight_decay: float
     bins: int
     config: MLPConfig
 
@@ -40,12 +50,16 @@ class TrainSettings:
         members: seeds per fold.
         epochs: at most this many passes; "auto" by rows.
         batch: rows of one step; "auto" by rows.
-        lr: peak learning rate of AdamW.
-        weight_decay: decoupled, times the learning rate.
+        lr: peak learning rate of AdamW; "auto" by family.
+        weight_decay: decoupled, times the learning rate; "auto" by family.
         dropout: share of hidden units silenced.
-        width: units of a hidden layer; "auto" by rows.
-        depth: hidden layers.
+        width: units of a hidden layer; "auto" by family and rows.
+        depth: hidden layers; "auto" by family.
+        activation: of hidden layers.
+        heads: predictions per network (tabm); "auto" by rows.
         embedding: of numbers.
+        number_size: units of a number's embedding; "auto" by rows.
+        frequency_scale: of a periodic embedding.
         bins: of a piecewise-linear embedding; "auto" by rows.
         patience: epochs without improvement before a member stops; "auto": twice as many
             as its best took, within bounds by rows and epochs.
@@ -62,12 +76,16 @@ class TrainSettings:
     members: int = 4
     epochs: int | Auto = "auto"
     batch: int | Auto = "auto"
-    lr: float = 2e-3
-    weight_decay: float = 1e-2
+    lr: float | Auto = "auto"
+    weight_decay: float | Auto = "auto"
     dropout: float = 0.1
     width: int | Auto = "auto"
-    depth: int = 2
-    embedding: Literal["piecewise", "periodic"] = "piecewise"
+    depth: int | Auto = "auto"
+    activation: Literal["relu", "silu", "mish", "selu"] = "relu"
+    heads: int | Auto = "auto"
+    embedding: Literal["piecewise", "periodic", "none"] = "piecewise"
+    number_size: int | Auto = "auto"
+    frequency_scale: float = 0.05
     bins: int | Auto = "auto"
     patience: int | Auto = "auto"
     class_weight: Literal["none", "balanced"] = "none"
@@ -82,7 +100,8 @@ class TrainSettings:
         choices = {
             "task": ("binary", "multiclass", "regression"),
             "network": tuple(NETWORKS),
-            "embedding": ("piecewise", "periodic"),
+            "activation": ("relu", "silu", "mish", "selu"),
+            "embedding": ("piecewise", "periodic", "none"),
             "class_weight": ("none", "balanced"),
             "log_target": ("auto", True, False),
             "precision": ("single", "double"),
@@ -92,15 +111,17 @@ class TrainSettings:
             if getattr(self, name) not in allowed:
                 msg = f"{name} must be one of {allowed}, however: {getattr(self, name)!r}"
                 raise ValueError(msg)
-        for name in ("members", "epochs", "batch", "width", "depth", "bins", "patience"):
+        for name in WHOLE:
             value = getattr(self, name)
             if value != "auto" and not (isinstance(value, int) and value >= 1):
                 msg = f"{name} must be a whole number of at least 1, however: {value!r}"
                 raise ValueError(msg)
-        if not 0 < self.lr < float("inf"):
-            msg = f"lr must be above 0, however: {self.lr!r}"
-            raise ValueError(msg)
-        if not 0 <= self.weight_decay < float("inf"):
+        for name in ("lr", "frequency_scale"):
+            value = getattr(self, name)
+            if value != "auto" and not 0 < value < float("inf"):
+                msg = f"{name} must be above 0, however: {value!r}"
+                raise ValueError(msg)
+        if self.weight_decay != "auto" and not 0 <= self.weight_decay < float("inf"):
             msg = f"weight_decay must be at least 0, however: {self.weight_decay!r}"
             raise ValueError(msg)
         for name in ("dropout", "label_smoothing"):
@@ -108,16 +129,22 @@ class TrainSettings:
                 msg = f"{name} must lie within [0, 1), however: {getattr(self, name)!r}"
                 raise ValueError(msg)
 
-    def population(self, folds: int) -> list[Member]:
-        """Return folds x seeds members, seed by seed."""
+    def population(self, folds: int, *, trial: int = 0, width: int | None = None) -> list[Member]:
+        """Return folds x seeds members, seed by seed; `width`: their own within a wider network."""
+        own = FAMILY[self.network]
         return [
             Member(
                 fold=fold,
-                seed=self.seed * 1_000_003 + seed,
-                lr=self.lr,
-                weight_decay=self.weight_decay,
+                seed=self.seed * SEEDS + seed,
+                lr=own["lr"] if self.lr == "auto" else self.lr,
+                weight_decay=(
+                    own["weight_decay"] if self.weight_decay == "auto" else self.weight_decay
+                ),
                 dropout=self.dropout,
                 label_smoothing=self.label_smoothing,
+                balanced=self.class_weight == "balanced" and self.task != "regression",
+                trial=trial,
+                width=width,
             )
             for seed in range(self.members)
             for fold in range(folds)
@@ -134,27 +161,35 @@ class TrainSettings:
         epochs = self.epochs
         if epochs == "auto":
             epochs = 60 if middle else 32 if rows < 100_000 else 16
-        width = self.width
-        if width == "auto":
-            width = 96 if small else 256
-        bins = self.bins
-        if bins == "auto":
-            bins = min(128, max(8, rows // 32))
         patience = self.patience
         if patience == "auto":
             patience = max(4, epochs // 6) if small else max(4, epochs // 4)
         early = self.patience == "auto" and not small
+        bins = self.bins
+        if bins == "auto":
+            bins = min(128, max(8, rows // 32))
+        own = FAMILY[self.network]
         return Plan(
             epochs=epochs,
             batch=batch,
             steps=max(1, round(rows / batch)),
             patience=patience,
             least=min(patience, EARLY) if early else patience,
+            lr=own["lr"] if self.lr == "auto" else self.lr,
+            weight_decay=own["weight_decay"] if self.weight_decay == "auto" else self.weight_decay,
             bins=bins if self.embedding == "piecewise" else 0,
-            config=MLPConfig(
-                width=width,
-                depth=self.depth,
-                embedding=self.embedding,
-                number_size=8 if small else 12,
-            ),
+            config=self._config(small=small),
         )
+
+    def _config(self, *, small: bool) -> MLPConfig:
+        """Return the network's sizes."""
+        tabm = self.network == "tabm"
+        sizes: dict[str, Any] = {
+            "width": (64 if small else 128) if tabm else (96 if small else 256),
+            "depth": FAMILY[self.network]["depth"],
+            "number_size": 8 if small else 12,
+            "heads": 8 if small else 16,
+        }
+        kind = CONFIGS[self.network]
+        given = {f.name: getattr(self, f.name) for f in fields(kind) if hasattr(self, f.name)}
+        return kind(**{k: sizes[k] if v == "auto" else v for k, v in given.items()})

@@ -59,7 +59,7 @@ def test_an_epoch_visits_train_rows_once_in_each_members_own_order(table):
 
 def test_a_batch_holds_rows_targets_and_weights_that_belong_together(table):
     batches = serve(table)
-    _, _, target, weight = next(iter(batches.train_dataloader()))
+    _, _, target, weight = next(next(iter(batches.train_dataloader())))
     for place, member in enumerate(MEMBERS):
         rows = batches.order(member, epoch=0)[:8].numpy()
         assert target[place].tolist() == table.target[rows].tolist()
@@ -69,21 +69,38 @@ def test_a_batch_holds_rows_targets_and_weights_that_belong_together(table):
 
 def test_validation_covers_each_folds_rows_once_whatever_their_number(table):
     batches = serve(replace(table, fold=np.where(np.arange(50) < 5, 0, 1)))
-    weight = sum(w.sum(dim=1) for _, _, _, w in batches.val_dataloader())
+    weight = sum(w.sum(dim=1) for _, _, _, w in next(iter(batches.val_dataloader())))
     expected = [table.weight[:5].sum(), table.weight[5:].sum()] * 2
     np.testing.assert_allclose(weight, expected)
 
 
 def test_a_members_noise_is_its_own_and_silences_its_share(table):
-    population = serve(table).population
-    field = Field(population, epoch=0, units=8 * 8, calls=400)
-    slices = torch.stack([field(torch.ones(4, 8, 8)) for _ in range(400)], dim=1)
+    def drawn(members, width=8):
+        population = serve(table, members).population
+        noise = Field(population, epoch=0, rows=8, calls=400).at(0, slice(None))
+        return torch.stack([noise(torch.ones(len(members), 8, width)) for _ in range(400)], dim=1)
+
+    slices = drawn(MEMBERS)
     assert (slices[:2] == 1).all()  # no dropout
     assert float((slices[2:] == 0).float().mean()) == pytest.approx(0.25, abs=0.02)
     assert not torch.equal(slices[2], slices[3])
-    alone = serve(table, MEMBERS[3:]).population
-    again = Field(alone, epoch=0, units=8 * 8, calls=400)
-    assert torch.equal(again(torch.ones(1, 8, 8))[0], slices[3, 0])
+    assert torch.equal(drawn(MEMBERS[3:])[0], slices[3])
+    assert torch.equal(drawn(MEMBERS, width=12)[..., :8], slices)  # beside wider neighbours too
+
+
+def test_blocks_of_members_read_their_own_part_of_the_noise(table):
+    field = Field(serve(table).population, epoch=0, rows=8, calls=6)
+    whole, part = field.at(2, slice(None)), field.at(2, slice(2, 4))
+    for _ in range(2):
+        assert torch.equal(whole(torch.ones(4, 8, 8))[2:], part(torch.ones(2, 8, 8)))
+
+
+def test_seeds_shared_by_members_are_drawn_and_gathered_once(table):
+    same = [Member(fold=0, seed=1, dropout=rate) for rate in (0.2, 0.5)]
+    field = Field(serve(table, same).population, epoch=0, rows=8, calls=1).field
+    assert ((field[1] > 0) <= (field[0] > 0)).all()  # one draw, two thresholds
+    values, *_ = next(serve(table, same).train_steps())
+    assert values.stride(0) == 0
 
 
 def test_best_weights_are_kept_per_member(table):
@@ -145,16 +162,18 @@ def test_targets_are_standardised_by_each_folds_weighted_train_rows(table):
 
 
 def test_balanced_weights_give_every_class_the_same_total(table):
-    weights, _ = loss_weights(table, folds=2, balanced=True)
+    weights, _ = loss_weights(table, folds=2)
+    plain, balanced = weights
     train = table.fold != 0
-    totals = np.bincount(table.target[train], weights[0].numpy()[train])
+    totals = np.bincount(table.target[train], balanced[0].numpy()[train])
     np.testing.assert_allclose(totals, totals.mean(), rtol=1e-5)
-    assert float(weights[0][torch.from_numpy(train)].mean()) == pytest.approx(1.0, rel=1e-5)
+    for kind in (plain, balanced):
+        assert float(kind[0][torch.from_numpy(train)].mean()) == pytest.approx(1.0, rel=1e-5)
 
 
 def test_weights_that_are_all_zero_are_refused(table):
     with pytest.raises(ValueError, match="row weights must not all be zero"):
-        loss_weights(replace(table, weight=np.zeros(50)), folds=2, balanced=False)
+        loss_weights(replace(table, weight=np.zeros(50)), folds=2)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from itertools import pairwise
 
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from models.encode import Columns, Encoder, TrainingTable
-from models.networks import MLPConfig
+from models.mlp import ACTIVATIONS
+from models.networks import CONFIGS
 from models.optimize import PopulationAdamW, ramp
 from models.population import Member, Population, predict
 
@@ -38,13 +40,18 @@ def encoder(table):
     return Encoder(bins=8).fit(table)
 
 
-def build(encoder, members=MEMBERS):
-    config = MLPConfig(width=8, number_size=4)
-    return Population.build(encoder, network="mlp", config=config, outputs=1, members=members)
+def build(encoder, members=MEMBERS, network="mlp", outputs=1, **sizes):
+    config = CONFIGS[network](**({"width": 8, "number_size": 4} | sizes))
+    return Population.build(
+        encoder, network=network, config=config, outputs=outputs, members=members
+    )
 
 
-def raw(encoder, population, table):
+def raw(encoder, population, table, *, double=False):
     codes = encoder.codes(table.categories)
+    if double:
+        values, codes = encoder(torch.from_numpy(table.numbers), codes)
+        return population(values.double(), codes).detach()
     return predict(encoder, population, torch.from_numpy(table.numbers), codes).detach()
 
 
@@ -60,8 +67,9 @@ def test_members_read_through_their_own_folds_encoder(encoder, table):
     assert not torch.allclose(raw(encoder, first, table), raw(encoder, moved, table))
 
 
-def test_select_copies_the_chosen_members_in_order(encoder, table):
-    population = build(encoder)
+@pytest.mark.parametrize("network", list(CONFIGS))
+def test_select_copies_the_chosen_members_in_order(encoder, table, network):
+    population = build(encoder, network=network)
     chosen = population.select([4, 1])
     assert chosen.members == [MEMBERS[4], MEMBERS[1]]
     whole = raw(encoder, population, table)
@@ -72,8 +80,9 @@ def test_select_copies_the_chosen_members_in_order(encoder, table):
     torch.testing.assert_close(raw(encoder, population, table), whole)
 
 
-def test_keep_shrinks_in_place(encoder, table):
-    population = build(encoder)
+@pytest.mark.parametrize("network", list(CONFIGS))
+def test_keep_shrinks_in_place(encoder, table, network):
+    population = build(encoder, network=network)
     whole = raw(encoder, population, table)
     parameters = list(population.parameters())
     population.keep([0, 5])
@@ -89,6 +98,80 @@ def test_feature_masks_belong_to_the_member(encoder, table):
     after = raw(encoder, population, moved)
     torch.testing.assert_close(before[0], after[0])
     assert not torch.allclose(before[1], after[1])
+
+
+def test_a_mask_goes_with_its_member(encoder, table):
+    masked = replace(MEMBERS[0], features=(0, 1, 1, 1, 1))
+    population = build(encoder, [masked, MEMBERS[0]])
+    whole = raw(encoder, population, table)
+    for place in (0, 1):
+        alone = population.select([place])
+        torch.testing.assert_close(raw(encoder, alone, table), whole[[place]])
+
+
+@pytest.mark.parametrize("network", list(CONFIGS))
+def test_a_population_comes_back_from_json_and_tensors(encoder, table, network):
+    members = [*MEMBERS, Member(fold=1, seed=9, width=3, features=(1, 0, 1, 1, 1), trial=4)]
+    population = build(encoder, members, network, activation="mish", embedding="none").double()
+    described = json.loads(json.dumps(population.describe()))
+    tensors = {name: tensor.clone() for name, tensor in population.state_dict().items()}
+    again = Population.restore(described, tensors)
+    assert (again.members, again.config, again.shape) == (
+        population.members, population.config, population.shape,
+    )  # fmt: skip
+    values, codes = encoder(torch.from_numpy(table.numbers), encoder.codes(table.categories))
+    assert torch.equal(again(values.double(), codes), population(values.double(), codes))
+
+
+@pytest.mark.parametrize("width", [0, 9])
+def test_a_width_that_does_not_fit_is_refused(encoder, width):
+    with pytest.raises(ValueError, match=f"within 1 and 8, however: .*{width}"):
+        build(encoder, [MEMBERS[0], replace(MEMBERS[1], width=width)])
+
+
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("network", list(CONFIGS))
+def test_a_narrower_member_learns_what_it_learns_at_its_own_width(
+    encoder, table, network, activation
+):
+    narrow = Member(fold=1, seed=4, lr=1e-2, weight_decay=0.1)
+    wide = Member(fold=0, seed=7, lr=3e-3, weight_decay=0.01)
+    sizes = {"activation": activation, "depth": 3, "outputs": 2}
+    filled = build(encoder, [wide, replace(narrow, width=5)], network, **sizes).double()
+    own = build(encoder, [narrow], network, width=5, **sizes).double()
+    before = own.net.hidden[2].detach().clone()
+    for population in (filled, own):
+        train(encoder, table, population, steps=20)
+    assert (own.net.hidden[2] - before).abs().max() > 0.05
+    for name, parameter in own.named_parameters():
+        slot = filled.get_parameter(name)[1].detach().clone()
+        corner = slot[tuple(slice(size) for size in parameter.shape[1:])]
+        torch.testing.assert_close(corner, parameter[0].detach(), rtol=0, atol=1e-10)
+        corner.zero_()
+        assert not slot.any(), name
+    torch.testing.assert_close(
+        raw(encoder, filled, table, double=True)[1], raw(encoder, own, table, double=True)[0],
+        rtol=0, atol=1e-10,
+    )  # fmt: skip
+
+
+def train(encoder, table, population, *, steps):
+    """Learn which targets are positive, every member from its own fold's rows."""
+    optimizer = PopulationAdamW(
+        population.named_parameters(),
+        lr=[m.lr for m in population.members],
+        weight_decay=[m.weight_decay for m in population.members],
+        undecayed={f"net.{name}" for name in population.net.undecayed()},
+    )
+    values, codes = encoder(torch.from_numpy(table.numbers), encoder.codes(table.categories))
+    values, codes = values.double()[population.fold], codes[population.fold]
+    label = torch.from_numpy(table.target > 0).long().expand(len(population), 1, -1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        logs = population.heads(values, codes).log_softmax(dim=3)
+        label_of_heads = label.expand(logs.shape[:3]).unsqueeze(3)
+        (-logs.gather(3, label_of_heads)).mean(dim=(1, 2, 3)).sum().backward()
+        optimizer.step()
 
 
 def test_adamw_gives_torchs_own_result_for_each_members_rates(encoder, table):
@@ -116,8 +199,9 @@ def test_adamw_gives_torchs_own_result_for_each_members_rates(encoder, table):
     ]
     values, codes = encoder(torch.from_numpy(table.numbers), encoder.codes(table.categories))
     for _ in range(5):
+        optimizer.zero_grad()
+        theirs.zero_grad()
         for population in (ours, theirs):
-            population.zero_grad()
             (population(values.double(), codes) ** 2).mean().backward()
         optimizer.step()
         states = []

@@ -1,0 +1,70 @@
+"""A training table on disk, for processes that train beside the one that made it.
+
+- Arrays as safetensors, texts as JSON: no pickle. Read back it is the very table.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.encode import Columns, TrainingTable
+from models.fit import Encoded, encode
+from models.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ARRAYS = ("numbers", "target", "weight", "fold")
+
+
+def save_table(encoded: Encoded, settings: TrainSettings, folder: Path) -> None:
+    """Write the table and how it was made ready; a folder that is whole is left as it is."""
+    facts = folder / "table.json"
+    if facts.is_file():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    table = encoded.table
+    arrays = {name: torch.from_numpy(np.ascontiguousarray(getattr(table, name))) for name in ARRAYS}
+    codes = []
+    words = []
+    for column in table.categories.T:
+        levels, code = np.unique(column.astype(str), return_inverse=True)
+        words.append(levels.tolist())
+        codes.append(code.astype(np.int64))
+    stacked = np.stack(codes, axis=1) if codes else np.zeros((len(table.target), 0), np.int64)
+    save_file({**arrays, "codes": torch.from_numpy(stacked)}, folder / "table.safetensors")
+    described = {
+        "columns": asdict(table.columns),
+        "classes": table.classes,
+        "words": words,
+        "settings": asdict(settings),
+        "bins": encoded.encoder.bins,
+    }
+    draft = folder / ".table.json"
+    draft.write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
+    draft.replace(facts)
+
+
+def load_table(folder: Path) -> Encoded:
+    """Read what `save_table` wrote and make it ready as it was."""
+    described = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    tensors = load_file(folder / "table.safetensors")
+    arrays = {name: tensors[name].numpy() for name in ARRAYS}
+    codes = tensors["codes"].numpy()
+    categories = np.empty(codes.shape, dtype=object)
+    for place, words in enumerate(described["words"]):
+        categories[:, place] = np.asarray(words, dtype=object)[codes[:, place]]
+    columns = {name: tuple(names) for name, names in described["columns"].items()}
+    table = TrainingTable(
+        **arrays,
+        categories=categories,
+        columns=Columns(**columns),
+        classes=described["classes"],
+    )
+    return encode(table, TrainSettings(**described["settings"]), bins=described["bins"])
