@@ -21,12 +21,14 @@ import torch
 from torch.nn.functional import dropout
 
 from models.encode import Columns, TrainingTable
-from models.fit import Prepared, TrainSettings, prepare
+from models.fit import TrainSettings, encode, learner_of
 from models.learner import run
 from models.objective import row_losses
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from models.learner import Learner
 
 CASES = {
     "": {"rows": 16_000, "columns": 9, "folds": 1, "members": 4, "dropout": 0.0, "epochs": 3},
@@ -42,8 +44,8 @@ CASES = {
 }
 
 
-def make(case: dict[str, float]) -> Prepared:
-    """Prepare a population over a table of noise."""
+def make(case: dict[str, float]) -> Learner:
+    """Put a population before a table of noise."""
     rows, columns, folds = int(case["rows"]), int(case["columns"]), int(case["folds"])
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(rows, columns))
@@ -63,12 +65,14 @@ def make(case: dict[str, float]) -> Prepared:
         patience=1000,
         dropout=case["dropout"],
     )
-    return prepare(table, settings)
+    encoded = encode(table, settings)
+    members = settings.population(encoded.count)
+    return learner_of(encoded, settings, settings.plan(encoded.size), members)
 
 
 def ours(case: dict[str, float]) -> float:
     """Return the seconds of our loop."""
-    learner = make(case).learner
+    learner = make(case)
     start = time.perf_counter()
     run(learner)
     return time.perf_counter() - start
@@ -76,8 +80,8 @@ def ours(case: dict[str, float]) -> float:
 
 def bare(case: dict[str, float]) -> float:
     """Return the seconds of a loop that someone would write by hand."""
-    prepared = make(case)
-    population, batches = prepared.learner.population, prepared.learner.batches
+    batches = make(case).batches
+    population = batches.population
     optimizer = torch.optim.AdamW(population.parameters(), lr=2e-3, fused=True)
     share = case["dropout"]
 
@@ -87,7 +91,7 @@ def bare(case: dict[str, float]) -> float:
     start = time.perf_counter()
     for epoch in range(int(case["epochs"])):
         batches.epoch = epoch
-        for values, codes, target, weight in batches.train_dataloader():
+        for values, codes, target, weight in batches.train_steps():
             optimizer.zero_grad()
             raw = population.batch(values, codes, noise if share else None)
             loss = (row_losses(raw, target) * weight).mean(dim=1).sum()
@@ -96,7 +100,7 @@ def bare(case: dict[str, float]) -> float:
         with torch.inference_mode():
             scores = [
                 (row_losses(population.batch(values, codes), target) * weight).sum(dim=1)
-                for values, codes, target, weight in batches.val_dataloader()
+                for values, codes, target, weight in batches.judged_chunks()
             ]
             torch.stack(scores).sum(dim=0).tolist()
     return time.perf_counter() - start

@@ -21,6 +21,9 @@ SECTIONS = (
     ('data.columns."name"', "ColumnSpec"),
     ("split", "SplitSpec"),
     ("train", "TrainSpec"),
+    ("sweep", "SweepSpec"),
+    ("sweep.space", "SpaceSpec"),
+    ("execution", "ExecutionSpec"),
     ("decision", "DecisionSpec"),
     ("gate", "GateSpec"),
     ("keep", "KeepSpec"),
@@ -40,7 +43,7 @@ def page() -> str:
         parts.append("| key | default | meaning |\n|---|---|---|")
         required = body.get("required", [])
         for key, field in body["properties"].items():
-            if "$ref" in field or key in ("path", "decision"):
+            if "$ref" in field or key in ("path", "decision", "sweep", "space"):
                 continue
             text = " ".join(field.get("description", "").split()).replace("|", "\\|")
             parts.append(f"| `{key}` | {_default(key, field, required)} | {text} |")

@@ -14,7 +14,7 @@ HEAD = """# summary.json
 
 Every run leaves `runs/<id>/summary.json` in its home, however it ended; `penstock run --json` prints
 the same object with one key more, `folder`: where it lies. [`summary.example.json`](summary.example.json)
-is one of `examples/deliveries.toml` with its lists cut; [`summary.schema.json`](summary.schema.json)
+is one of `examples/deliveries.toml` with a sweep, its lists cut; [`summary.schema.json`](summary.schema.json)
 is the JSON schema, and this page is made from it by `docs/make_summary.py`. Tests hold all three to
 what runs write. A key of the first level is always there; what a run did not come to is null, empty
 or absent below it. Times are UTC in ISO 8601, numbers are numbers, and names are in any script.

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
 from flows.home import open_home
+from flows.json_files import read_json
 from flows.maker import Maker
-from flows.stages import BEFORE_TRAINING, read_json
+from flows.stages import BEFORE_TRAINING
 from flows.suspicions import of_use
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.findings import well, wrong
 from flows.home import GIGABYTE
-from flows.stages import read_json
+from flows.json_files import read_json
 from flows.turns import runs_under_way
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import DataRefused
+from flows.labels import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,6 @@ RESERVED = ("__source__", "__record__", "__given__")
 PARTS = ("year", "month", "day", "weekday", "days")
 ROLES = ("id", "group", "time", "weight")
 HAS_CLOCK = re.compile("%[HIcXs]")
-WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 
 
 def reading_schema(spec: Spec, contract: Contract) -> dict[str, Any]:

@@ -9,12 +9,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.labels import WHOLE
 from flows.tables import read_parquet, write_parquet
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from flows.spec import Spec
-    from models.export import Model
+    from models.model import Model
 
-WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 QUESTIONS, EXAMPLES, PARITY = 256, 2, 1000
 TOLERANCE = 1e-5
 
@@ -41,12 +40,12 @@ def export(
 
     """
     from models import export as exporter
-    from models import finish, served
+    from models import finish, served, speed
 
     model, described = finish.load(train_dir)
     raw: Any = read_parquet(table_path)
     serving: dict[str, Any] = serving_schema(schema, described, raw) | {
-        "chunk": exporter.chunk_of(model)
+        "chunk": speed.chunk_of(model)
     }
     folder = out / "model"
     folder.mkdir()
@@ -60,7 +59,8 @@ def export(
     _write_example(asked, folder / "input_example.json")
     facts = {
         "bytes": len(graph),
-        "members": len(model.population),
+        "members": model.members,
+        "rungs": [part.name for part in model.rungs],
         "chunk": serving["chunk"],
         "parity": {"max_difference": checked, "tolerance": TOLERANCE},
         "signature": _signature(serving),

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from flows import interrupted, ports
 from flows.errors import SettingsError
+from flows.json_files import read_json, write_json
 from flows.prefect_server import answers, server_command
-from flows.stages import read_json, write_json
 from flows.supervise import Service
 
 if TYPE_CHECKING:

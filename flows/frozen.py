@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flows.home import file_name
+from flows.json_files import read_json, write_json
 from flows.stage import digest_of
-from flows.stages import read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
 from flows.home import open_home
+from flows.json_files import read_json
 from flows.plan import planned
 from flows.prefect_server import PrefectServer
-from flows.stages import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

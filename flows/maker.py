@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from flows.errors import PenstockError, SettingsError, TrainingFailed
 from flows.frozen import FrozenSplit
 from flows.home import file_name
+from flows.json_files import read_json, write_json
+from flows.progress import Voice
 from flows.stage import Artifact, Parts, Store, code_digest, digest_of, installed_versions
-from flows.stages import STAGES, Stage, read_json, write_json
+from flows.stages import STAGES, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from flows.home import Home
@@ -34,6 +36,8 @@ class Maker:
         self.parts: dict[str, Parts] = {}
         self.before_work: Callable[[str], None] = lambda _: None
         """Called with a stage's name when it has to be made and is not reused."""
+        self.on_trials: Callable[[Sequence[Mapping[str, Any]]], None] = lambda _: None
+        """Told what became of trials of a sweep, while it goes on."""
 
     def make(self, name: str) -> Artifact:
         """Make or reuse one stage; the stages that it needs must have been made.
@@ -52,7 +56,9 @@ class Maker:
         elif name == "split":
             split = read_json(artifact.path / "split.json")
             FrozenSplit(self.home.root, self.spec).record(self.made["validate"].digest, split)
-            self._costs_fit(split["counts"]["train"].get("classes") or {})
+            classes = split["counts"]["train"].get("classes") or {}
+            self._costs_fit(classes)
+            self._sweep_fits(split, regression=not classes)
         for warning in (*artifact.facts.get("notes", ()), *artifact.facts.get("warnings", ())):
             if isinstance(warning, str):
                 self.progress.warn(warning)
@@ -63,9 +69,10 @@ class Maker:
     def _make(self, stage: Stage) -> Artifact:
         earlier = earlier_split(stage, self.spec, self.home, self.made)
         parts = self.parts[stage.name] = stage_parts(stage, self.spec, self.made, earlier)
-        folders = {name: self.made[name].path for name in stage.needs}
-        folders["checkpoints"] = self.home.checkpoints / stage.name / parts.key[:32]
-        spec, say = self.spec, self.progress.step
+        folders = {name: self.made[name].path for name in stage.needed(self.spec)}
+        again = folders["checkpoints"] = self.home.checkpoints / stage.name / parts.key[:32]
+        progress = self.progress
+        spec, say = self.spec, Voice(progress.step, progress.board, self.on_trials)
 
         def work(out: Path) -> Mapping[str, Any]:
             self.before_work(stage.name)
@@ -81,6 +88,7 @@ class Maker:
                     folders["earlier split"].unlink(missing_ok=True)
 
         artifact = self.made[stage.name] = self.store.make(stage.name, parts, work)
+        shutil.rmtree(again, ignore_errors=True)  # nothing will go on from there any more
         return artifact
 
     def _write_proposal(self, contract: Artifact) -> bool:
@@ -124,6 +132,20 @@ class Maker:
             msg = f"{self.spec.path}: {error}"
             raise SettingsError(msg) from None
 
+    def _sweep_fits(self, split: Mapping[str, Any], *, regression: bool) -> None:
+        """Refuse a space that does not fit the rows before anything is trained."""
+        if self.spec.search is None:
+            return
+        from flows.sweep_spec import check_table
+
+        rows = split["counts"]["train"]["rows"]
+        fold = max(split.get("folds") or [0])  # its rows are held out
+        try:
+            check_table(self.spec.search, rows=rows - fold, regression=regression)
+        except ValueError as error:
+            msg = f"{self.spec.path}: sweep.space.{error}"
+            raise SettingsError(msg) from None
+
     def remember(self) -> None:
         """Keep what each stage was made from, so that `plan` can name the next change."""
         path = plan_path(self.home, self.spec)
@@ -151,7 +173,7 @@ def stage_parts(
     stage: Stage, spec: Spec, made: Mapping[str, Artifact], earlier: dict[str, Any] | None
 ) -> Parts:
     """What a stage's result depends on, given the artifacts that it needs."""
-    inputs = {name: made[name].digest for name in stage.needs} | dict(stage.reads(spec))
+    inputs = {name: made[name].digest for name in stage.needed(spec)} | dict(stage.reads(spec))
     if earlier is not None:
         inputs["earlier split"] = digest_of(earlier)
     return Parts(

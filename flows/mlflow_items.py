@@ -37,9 +37,14 @@ def key_of(name: str) -> str:
     return f"{slug or 'name'}-{digest}"
 
 
-def points_of(curves: Mapping[str, Sequence[float]]) -> list[tuple[str, float, int]]:
-    """Return the points of curves: name, value, epoch."""
-    return [(name, v, i) for name, values in curves.items() for i, v in enumerate(values)]
+def points_of(curves: Mapping[str, Sequence[float | None]]) -> list[tuple[str, float, int]]:
+    """Return the points of curves: name, value, epoch; None is no point."""
+    return [
+        (name, v, i)
+        for name, values in curves.items()
+        for i, v in enumerate(values)
+        if v is not None
+    ]
 
 
 def calls(

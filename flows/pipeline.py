@@ -20,6 +20,7 @@ from flows.progress import Progress
 from flows.run import Run
 from flows.settings import load_spec
 from flows.shown import flow_run_name, refused, show, skipped, verdict
+from flows.stages import stages_of
 from flows.transient import retried
 
 if TYPE_CHECKING:
@@ -40,10 +41,8 @@ def pipeline(settings: str, overrides: list[str] | None = None, *, quiet: bool =
         run = Run(spec, progress, **asked_by(spec))
         try:
             with run, time_limit(spec):  # from its turn on, and not while it writes down its end
-                for name in ("load", "analyze", "contract", "engineer", "validate", "split"):
-                    _stage(run, name)
-                for name in ("train", "export", "assess"):
-                    _stage(run, name)
+                for stage in stages_of(spec):
+                    _stage(run, stage.name)
                 _task("judge", run.judge)
                 _task("publish", run.publish)
         except Skipped as reason:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.json_files import read_json
 from flows.maker import earlier_split, plan_path, stage_parts
 from flows.stage import Artifact, Store
-from flows.stages import STAGES, read_json
+from flows.stages import stages_of
 
 if TYPE_CHECKING:
     from flows.home import Home
@@ -33,8 +34,8 @@ def planned(spec: Spec, home: Home) -> list[Step]:
     path = plan_path(home, spec)
     before = read_json(path) if path.is_file() else {}
     steps: list[Step] = []
-    for stage in STAGES:
-        waits = [name for name in stage.needs if name not in made]
+    for stage in stages_of(spec):
+        waits = [name for name in stage.needed(spec) if name not in made]
         if waits:
             reason = f"waits for {', '.join(waits)}"
             steps.append(Step(name=stage.name, reused=False, reason=reason))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.status import Status
 
@@ -62,6 +63,20 @@ class Progress:
             self._said = time.monotonic()
             self.say(f"  {self.stage:<10} {text}")
 
+    def board(self, rows: Mapping[str, str]) -> None:
+        """Say how far the stage is in several respects: a live table, or one line now and then."""
+        if self.status:
+            from rich.table import Table
+            from rich.text import Text
+
+            table = Table.grid(padding=(0, 2))
+            table.add_row(Text(self.stage, style="bold"))
+            for name, text in rows.items():
+                table.add_row(Text(name, style="dim"), Text(text))
+            self.status.update(table)
+        else:
+            self.step(", ".join(f"{name} {text}" for name, text in rows.items()))
+
     def done(self, stage: str, seconds: float, *, reused: bool, text: str = "") -> None:
         """Say that a stage is finished."""
         took = "reused" if reused else f"{seconds:.1f} s"
@@ -84,3 +99,23 @@ class Progress:
             self.status.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice
+
+
+def _nobody(_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What a stage may say while it works; called as a function, it says one line."""
+
+    step: Callable[[str], None] = _nobody
+    """How far it is, in a sentence."""
+    board: Callable[[Mapping[str, str]], None] = _nobody
+    """How far it is in several respects."""
+    trials: Callable[[Sequence[Mapping[str, Any]]], None] = _nobody
+    """What became of trials of a sweep, as soon as it is known."""
+
+    def __call__(self, text: str) -> None:
+        """Say how far the stage is."""
+        self.step(text)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+SWEEP = {"trials": 32, "budget": "10m"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
     """What `init` writes and says."""
@@ -90,6 +93,9 @@ def propose(
         profile, table = _profile(draft, folder)
     said += roles.decide(draft, profile, table)
     warnings += roles.warn(draft, profile, table)
+    draft.sweep = dict(SWEEP)
+    draft.why["sweep.trials"] = "settings that are tried before the training; without [sweep]: none"
+    draft.why["sweep.budget"] = "the longest that they may take"
     draft.remarks = warnings
     return Proposal(stem=stem, settings_text=draft.text(), decisions=said, warnings=warnings)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
-from flows import sections
+from flows import sections, sweep_section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ def report(summary: Mapping[str, Any], parts: Mapping[str, Any], path: Path) -> 
         summary=summary,
         verdict=sections.verdict(summary),
         data=sections.data(summary, parts),
+        sweep=sweep_section.section(summary, parts),
         network=sections.network(parts),
         evidence=sections.evidence(parts, floors),
         artifact=_artifact(summary, parts),

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, Self
 from flows import runpage
 from flows.errors import DataRefused, PenstockError, SettingsError
 from flows.home import open_home, set_aside
+from flows.json_files import read_json, write_json
 from flows.maker import Maker
 from flows.retention import retire
 from flows.stage import code_digest, digest_of, installed_versions
-from flows.stages import read_json, settings_digest, write_json
+from flows.stages import settings_digest
 from flows.summary import parts_of_report, summarize
 from flows.turns import one_run_at_a_time
 from flows.verdict import ENDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from expectations.gate import Verdict
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from flows.publish import Published
     from flows.spec import Spec
     from flows.stage import Artifact
+    from flows.sweep_track import Trials
     from flows.turns import Overlap
 
 
@@ -59,6 +62,7 @@ class Run:
         self.folder = self.home.runs / self.id
         self.maker = Maker(spec, self.home, progress)
         self.maker.before_work = self._prepare
+        self.maker.on_trials = self._track_trials
         self.made = self.maker.made
         self.verdict: Verdict | None = None
         self.published: Published | None = None
@@ -66,6 +70,7 @@ class Run:
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
         self._examiner: Any = None
+        self._trials: Trials | None = None
 
     def __enter__(self) -> Self:
         """Take the lock of the name and open the MLflow run."""
@@ -111,15 +116,31 @@ class Run:
         artifact = self.maker.make(name)
         if name == "validate":
             self._keep_quarantine(artifact)
+        elif name == "sweep":
+            self.trials.end(read_json(artifact.path / "sweep.json"))
         elif name == "train":
             self._track_members(artifact)
         return artifact
 
+    @property
+    def trials(self) -> Trials:
+        """The sweep's trials in MLflow."""
+        if self._trials is None:
+            from flows.sweep_track import Trials
+
+            self._trials = Trials(self.tracker, self.maker.parts["sweep"].key)
+        return self._trials
+
+    def _track_trials(self, trials: Sequence[Mapping[str, Any]]) -> None:
+        self.tracker.check()  # a server that has gone away ends a sweep early
+        self.trials.write(trials)
+
     def _prepare(self, stage: str) -> None:
         """Let the fresh process that will question the model warm up while networks train."""
         self.tracker.check()
-        if stage == "train":
+        if stage in ("sweep", "train"):
             self.tracker.settle()  # a server that is away is said before hours are spent
+        if stage == "train":
             _ = self.examiner
 
     def _keep_quarantine(self, validated: Artifact) -> None:
@@ -132,7 +153,8 @@ class Run:
         curves = read_json(trained.path / "curves.json")
         fitted = read_json(trained.path / "fitted.json")
         settings = fitted.get("settings", {})
-        for member in curves["members"]:
+        own = [member for member in curves["members"] if member.get("trial") is None]
+        for member in own:  # those of the sweep are there as trials
             self.tracker.member(
                 name=f"fold {member['fold']} seed {member['seed']}",
                 parameters={**settings, "fold": member["fold"], "member_seed": member["seed"]},

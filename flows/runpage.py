@@ -12,8 +12,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from flows.experiment import NOTE, SHORT, page, plain, run_page, version_page
+from flows.json_files import read_json
 from flows.mlflow_errors import public, status_of
-from flows.stages import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,7 +138,8 @@ def note(summary: Mapping[str, Any], experiment_id: str, run_id: str) -> str:
     if prefect.startswith("http"):
         links.append(f"[Prefect]({prefect})")
     said = f"**{plain(verdict.get('sentence') or '')}**"
-    return "\n".join([said, "", " · ".join(links), "", *reasons])
+    swept = [f"Sweep: {plain(found['sentence'])}.", ""] if (found := summary.get("sweep")) else []
+    return "\n".join([said, "", " · ".join(links), "", *swept, *reasons])
 
 
 def _curves(run: Run) -> None:

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 LARGEST_SEED = 2**63 - 1
 
@@ -34,6 +35,11 @@ Task = Literal["binary", "multiclass", "regression"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+def refuse(key: str, message: str) -> NoReturn:
+    """Refuse a key from the check of a section above it: `key` is dotted, from the file's top."""
+    raise PydanticCustomError("value_error", "{said}", {"said": message, "key": key})
 
 
 class Section(BaseModel):

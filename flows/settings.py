@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 PROBLEMS_SHOWN = 10
 LONGEST_VALUE = 60
+OTHER_WORDS = {
+    "learning_rate": "lr",
+    "layers": "depth",
+    "hidden": "width",
+    "units": "width",
+    "batch_size": "batch",
+    "n_trials": "trials",
+    "timeout": "budget",
+}
+"""What others call some of our keys."""
 LARGEST_FILE = 1_000_000  # bytes; a settings file is a page
 
 
@@ -119,7 +129,8 @@ def _problems(error: ValidationError) -> Iterable[tuple[tuple[str, ...], str]]:
     """Yield each problem once; the branches of a union are one problem."""
     merged: dict[tuple[str, ...], list[tuple[dict[str, Any], str]]] = {}
     for item in error.errors(include_url=False):
-        keys = _keys(item["loc"])
+        named = item.get("ctx", {}).get("key")  # a check of several sections says which it means
+        keys = tuple(named.split(".")) if named else _keys(item["loc"])
         merged.setdefault(keys, []).append((dict(item), _message(dict(item), keys)))
     for keys, found in merged.items():
         wanted = list(dict.fromkeys(message for _, message in found))
@@ -187,7 +198,8 @@ def _nearest(keys: tuple[str, ...]) -> str:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return ""
     known = [name for name in model.model_fields if name != "path"]
-    near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
+    near = [word] if (word := OTHER_WORDS.get(keys[-1])) in known else []
+    near += difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
     if near:
         return f"; did you mean {near[0]}?"
     elsewhere = [f"{s}.{keys[-1]}" for s, c in _sections().items() if keys[-1] in c.model_fields]

@@ -17,6 +17,7 @@ class Draft:
     head: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     split: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
     """`[data.columns."name"]` by column."""
     why: dict[str, str] = field(default_factory=dict)
@@ -27,8 +28,8 @@ class Draft:
     def values(self) -> dict[str, Any]:
         """Return the settings as the reader of TOML would."""
         data = {**self.data, **({"columns": self.columns} if self.columns else {})}
-        split = {"split": self.split} if self.split else {}
-        return {**self.head, "data": data, **split}
+        given = {"split": self.split, "sweep": self.sweep}
+        return {**self.head, "data": data, **{name: keys for name, keys in given.items() if keys}}
 
     def text(self) -> str:
         """Return the file."""
@@ -41,6 +42,8 @@ class Draft:
             lines += ["", f"[data.columns.{key_text(name)}]"]
             lines += _comment(self.why.get(f"columns.{name}", ""))
             lines += [f"{key} = {value_text(value)}" for key, value in options.items()]
+        if self.sweep:
+            lines += ["", "[sweep]", *self._keys(self.sweep, "sweep.")]
         if self.remarks:
             lines += ["", "# Seen and left to you:"]
             lines += [line for remark in self.remarks for line in _comment(f"- {remark}")]

@@ -21,7 +21,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from flows.experiment import run_link
 from flows.home import told_apart
-from flows.stages import read_json
+from flows.json_files import read_json
 from flows.summary import verdict_markdown
 
 if TYPE_CHECKING:

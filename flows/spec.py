@@ -15,7 +15,9 @@ from pydantic import Field, field_validator, model_validator
 
 from flows.data_spec import DataSpec
 from flows.duration import check_cron, check_zone, seconds_of
-from flows.section import Positive, Section, Seed, Share, Task
+from flows.section import Positive, Section, Seed, Share, Task, refuse
+from flows.sweep_spec import ExecutionSpec, SweepSpec
+from flows.sweep_spec import check as check_sweep
 
 SHORTEST_INTERVAL = 10  # seconds
 
@@ -70,8 +72,8 @@ class TrainSpec(Section):
     A value left out takes the network's own default, which the report shows as resolved.
     """
 
-    network: Literal["mlp"] = "mlp"
-    """The family of networks."""
+    network: Literal["mlp", "tabm"] = "mlp"
+    """The family of networks: perceptrons, or "tabm", many predictions over shared weights."""
     members: Annotated[int, Field(ge=1, le=64)] = 4
     """Seeds per fold."""
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -90,8 +92,14 @@ class TrainSpec(Section):
     """Units per hidden layer."""
     depth: Annotated[int, Field(ge=1, le=16)] | None = None
     """Hidden layers."""
-    embedding: Literal["piecewise", "periodic"] | None = None
+    embedding: Literal["piecewise", "periodic", "none"] | None = None
     """How a number becomes a vector."""
+    number_size: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Length of that vector; left out: by the size of the table."""
+    activation: Literal["relu", "silu", "mish", "selu"] | None = None
+    """What stands between two layers."""
+    heads: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Predictions that share a network's weights; "tabm" only."""
     patience: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Epochs without a better validation loss before a member stops."""
     class_weight: Literal["none", "balanced"] = "none"
@@ -105,6 +113,14 @@ class TrainSpec(Section):
     second more goes into reading the rows."""
     seed: Seed = 0
     """Seed of the networks; the split has its own."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainSpec:
+        if self.heads is not None and self.network != "tabm":
+            refuse("train.heads", f'needs network = "tabm", found "{self.network}"')
+        if self.number_size is not None and self.embedding == "none":
+            refuse("train.number_size", 'needs an embedding, but embedding is "none"')
+        return self
 
 
 class DecisionSpec(Section):
@@ -209,6 +225,9 @@ class Spec(Section):
     data: DataSpec
     split: SplitSpec = SplitSpec()
     train: TrainSpec = TrainSpec()
+    sweep: SweepSpec | None = None
+    """A search before the training; left out: none."""
+    execution: ExecutionSpec = ExecutionSpec()
     decision: DecisionSpec | None = None
     gate: GateSpec = GateSpec()
     keep: KeepSpec = KeepSpec()
@@ -233,7 +252,13 @@ class Spec(Section):
             raise ValueError(f'split.by = "{self.split.by}" needs data.{self.split.by}')
         if self.decision and self.task == "regression":
             raise ValueError("decision.costs needs a classification, but task is regression")
+        check_sweep(self)
         return self
+
+    @property
+    def search(self) -> SweepSpec | None:
+        """The sweep to be made; None: there is none, or it is switched off."""
+        return self.sweep if self.sweep and self.sweep.enabled else None
 
     @property
     def folder(self) -> Path:

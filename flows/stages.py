@@ -3,23 +3,28 @@
 - A stage is a plain function elsewhere; here it gets its inputs as folders and leaves files in one.
 - Order matters: a stage may only need earlier ones.
 - Heavy imports happen when a stage runs, so a stage that is reused costs nothing but its digest.
+- The sweep is a stage of those settings that have one; training takes what it left.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flows.json_files import read_json
+from flows.spec import TrainSpec
 from flows.stage import digest_of, file_digest
+from flows.sweep_spec import SweepSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from flows.spec import Spec
+
+
+SECTIONS = ("data", "split", "train", "decision", "gate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,14 @@ class Stage:
     call: Callable[..., Mapping[str, Any]]
     reads: Callable[[Spec], Mapping[str, str]] = field(default=lambda _: {})
     """Digests by name of what is read beside earlier stages, such as source files."""
+    wanted: Callable[[Spec], bool] = field(default=lambda _: True)
+    """Whether settings have this stage at all."""
+    also: tuple[str, ...] = ()
+    """Stages that are needed too where the settings have them."""
+
+    def needed(self, spec: Spec) -> tuple[str, ...]:
+        """The earlier stages that this one needs."""
+        return (*self.needs, *(s.name for s in STAGES if s.name in self.also and s.wanted(spec)))
 
     def part(self, spec: Spec) -> dict[str, Any]:
         """The stage's part of the settings, flat: {"train.seed": 0, ...}."""
@@ -44,24 +57,11 @@ class Stage:
             value: Any = whole
             for key in dotted.split("."):
                 value = (value or {}).get(key)
-            if isinstance(value, dict) and dotted in ("data", "split", "train", "decision", "gate"):
+            if isinstance(value, dict) and dotted in SECTIONS:
                 found |= {f"{dotted}.{key}": inner for key, inner in value.items()}
             else:
                 found[dotted] = value
         return found
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON for stages and people: readable, any script, no NaN; whole or not at all."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, default=str, allow_nan=False)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_text(text + "\n", encoding="utf-8")
-    draft.replace(path)
 
 
 def _load(spec: Spec, _: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
@@ -134,13 +134,25 @@ def _split(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping
     return split(spec, clean, out, schema=schema, previous=earlier)
 
 
+def _sweep(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
+    from flows.sweep import sweep
+
+    schema = read_json(made["validate"] / "schema.json")
+    clean, ledger = made["validate"] / "clean.parquet", made["split"] / "ledger.parquet"
+    return sweep(spec, schema, clean, ledger, out, say, checkpoints=made["checkpoints"])
+
+
 def _train(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
     from flows.train import train
 
     schema = read_json(made["validate"] / "schema.json")
     clean, ledger = made["validate"] / "clean.parquet", made["split"] / "ledger.parquet"
-    again = made["checkpoints"]
-    return train(spec, schema, clean, ledger, out, progress=say, checkpoints=again)
+    again, trials = made["checkpoints"], []
+    if "sweep" in made:
+        from flows.sweep_result import fitted, with_best
+
+        spec, trials = with_best(spec, made["sweep"]), fitted(made["sweep"])
+    return train(spec, schema, clean, ledger, out, progress=say, checkpoints=again, sweeps=trials)
 
 
 def _export(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
@@ -177,6 +189,17 @@ READING = (
     "data.names",
     "data.outside",
     "split.test_source",
+)
+
+SEARCHED = tuple(
+    f"train.{name}"
+    for name in TrainSpec.model_fields
+    if name not in ("members", "ensemble", "inference_seconds")  # of the training after the sweep
+)
+SEARCH = tuple(
+    f"sweep.{name}"
+    for name in SweepSpec.model_fields
+    if name not in ("enabled", "storage", "study")  # where a study is kept changes nothing in it
 )
 
 STAGES = (
@@ -218,9 +241,18 @@ STAGES = (
         call=_split,
     ),
     Stage(
+        name="sweep",
+        module="flows.sweep",
+        needs=("validate", "split"),
+        settings=("data", "task", *SEARCHED, *SEARCH),
+        call=_sweep,
+        wanted=lambda spec: spec.search is not None,
+    ),
+    Stage(
         name="train",
         module="flows.train",
         needs=("validate", "split"),
+        also=("sweep",),
         settings=("data", "task", "train", "decision"),
         call=_train,
     ),
@@ -240,9 +272,17 @@ STAGES = (
     ),
 )
 
-BEFORE_TRAINING = tuple(s for s in STAGES if s.name not in ("train", "export", "assess"))
+TRAINING = ("sweep", "train", "export", "assess")
+BEFORE_TRAINING = tuple(s for s in STAGES if s.name not in TRAINING)
+
+
+def stages_of(spec: Spec) -> tuple[Stage, ...]:
+    """Return the stages that the settings have, in order."""
+    return tuple(stage for stage in STAGES if stage.wanted(spec))
 
 
 def settings_digest(spec: Spec) -> str:
-    """The digest of the settings that decide what is made: without when, and how long it is kept."""
-    return digest_of(spec.model_dump(mode="json", exclude={"keep", "schedule", "servers"}))
+    """The digest of the settings that decide what is made: without when, where, and for how long."""
+    return digest_of(
+        spec.model_dump(mode="json", exclude={"keep", "schedule", "servers", "execution"})
+    )

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from flows.errors import ArtifactRefused, DataRefused
 from flows.experiment import model_note, run_link
+from flows.json_files import read_json
 from flows.stage import code_digest, digest_of, installed_versions
-from flows.stages import read_json, settings_digest
+from flows.stages import settings_digest
+from flows.sweep_section import summary_of
 from flows.verdict import ENDS, verdict_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ FILES = {
     "profile": ("analyze", "profile.json"),
     "validation": ("validate", "validation.json"),
     "split": ("split", "split.json"),
+    "sweep": ("sweep", "sweep.json"),
     "fitted": ("train", "fitted.json"),
     "curves": ("train", "curves.json"),
     "export": ("export", "export.json"),
@@ -84,6 +87,7 @@ def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
         "contract": _contract(run, parts),
         "alarms": parts.get("profile", {}).get("alarms", []),
         "warnings": run.progress.warnings,
+        "sweep": summary_of(parts.get("sweep")),
         "metrics": evidence.get("metrics", {}),
         "ladder": evidence.get("ladder", []),
         "registered": _registered(run),

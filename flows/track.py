@@ -120,8 +120,8 @@ class Tracker:
         """Set tags that are known once the run has its id."""
         self._later(lambda: self._log(self._parent, (), {}, dict(values())))
 
-    def curves(self, curves: Mapping[str, Sequence[float]]) -> None:
-        """Log the parent's curves, a value per epoch."""
+    def curves(self, curves: Mapping[str, Sequence[float | None]]) -> None:
+        """Log the parent's curves, a value per epoch or trial; None is left out."""
         self._later(self._log, self._parent, points_of(curves), {}, {})
 
     def dataset(
@@ -172,6 +172,10 @@ class Tracker:
         child = self.client.create_run(self.experiment_id, tags=tags).info.run_id
         self._log(lambda: child, points_of(curves), parameters, {})
         self.client.set_terminated(child, status="FAILED" if failed else "FINISHED")
+
+    def later(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Do what else is to be written, in its turn, in the background."""
+        self._later(call, *arguments)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Log a file as it is now."""

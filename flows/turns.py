@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flows.errors import Busy, Skipped
 from flows.home import file_name
-from flows.stages import read_json
+from flows.json_files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -171,6 +171,8 @@ def as_text(summary: dict[str, Any]) -> str:
         lines.append(
             f"  load it   mlflow.pyfunc.load_model({json.dumps(registered['uri'], ensure_ascii=False)})"
         )
+    if swept := summary.get("sweep"):
+        lines.append(f"  sweep     {swept['sentence']}")
     if stands := beside(summary):
         lines.append(f"  ladder    {stands}")
     lines.append(f"  report    {Path(summary['folder']) / 'report.html'}")

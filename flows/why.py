@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
 from flows.home import find_home
+from flows.json_files import read_json
 from flows.registry import resolve
-from flows.stages import read_json
 from flows.verdict import beside
 
 if TYPE_CHECKING:

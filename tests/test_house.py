@@ -19,6 +19,7 @@ PLANTED = [
     ("flows/load.py", "import onnxruntime"),
     ("flows/load.py", "import mlflow"),
     ("flows/load.py", "import prefect"),
+    ("flows/search.py", "import optuna"),
     ("models/encode.py", "import prefect"),
     ("models/encode.py", "import flows.errors"),
     ("models/encode.py", "import expectations.gate"),

@@ -10,8 +10,8 @@ from filelock import FileLock
 from flows.deploy import deploy, remove
 from flows.home import file_name, open_home
 from flows.interrupted import client
+from flows.json_files import read_json
 from flows.settings import load_spec
-from flows.stages import read_json
 from flows.turns import one_run_at_a_time, runs_under_way
 
 SLOW = """

@@ -39,12 +39,15 @@ def test_quiet_keeps_all_but_warnings_back_and_remembers_them(capsys):
     assert progress.warnings == ["[red]신용[/red] <b>"]
 
 
-def test_a_terminal_gets_a_live_line_with_markup_as_text():
-    code = (
-        "from flows.progress import Progress\n"
-        "with Progress() as p:\n"
-        "    p.begin('train'); p.step('[bold]x[/nope]'); p.warn('[red]' + 'w' * 200)\n"
-        "    p.done('train', 2.0, reused=False, text='[/x] done')\n"
+def on_a_terminal(*lines):
+    """Return what a terminal gets, and standard output."""
+    code = "\n".join(
+        [
+            "import time",
+            "from flows.progress import Progress",
+            "with Progress() as p:",
+            *(f"    {line}" for line in lines),
+        ]
     )
     ours, theirs = pty.openpty()
     done = subprocess.Popen(
@@ -67,6 +70,31 @@ def test_a_terminal_gets_a_live_line_with_markup_as_text():
         said += piece
     os.close(ours)
     assert done.wait(timeout=60) == 0
-    assert done.stdout.read() == b""
+    return said, done.stdout.read()
+
+
+def test_a_terminal_gets_a_live_line_with_markup_as_text():
+    said, out = on_a_terminal(
+        "p.begin('train'); p.step('[bold]x[/nope]'); p.warn('[red]' + 'w' * 200)",
+        "p.done('train', 2.0, reused=False, text='[/x] done')",
+    )
+    assert out == b""
     assert b"[red]" + b"w" * 200 in said  # a terminal breaks the line, not we
     assert b"[/x] done" in said
+
+
+def test_a_terminal_gets_a_live_table_of_what_is_told_in_several_respects():
+    said, _ = on_a_terminal(
+        "p.begin('sweep'); p.board({'trials': '8 of 32', 'best': '[b]0.5'}); time.sleep(0.5)"
+    )
+    for word in (b"sweep", b"trials", b"8 of 32", b"best", b"[b]0.5"):
+        assert word in said
+
+
+def test_without_a_terminal_a_table_is_a_line_now_and_then(capsys):
+    progress = Progress()
+    progress.begin("sweep")
+    progress.board({"trials": "0 of 32", "best": "none yet"})
+    progress._said = -1e9
+    progress.board({"trials": "8 of 32", "best": "0.5"})
+    assert capsys.readouterr().err == "  sweep      trials 8 of 32, best 0.5\n"

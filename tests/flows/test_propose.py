@@ -48,6 +48,7 @@ def test_a_plain_table_needs_three_lines(tmp_path):
         "name": "shop",
         "task": "binary",
         "data": {"source": "shop.csv", "target": "bought"},
+        "sweep": {"trials": 32, "budget": "10m"},
     }
     assert any(said.startswith("task: binary") for said in proposal.decisions)
     assert any("no column identifies a row" in said for said in proposal.warnings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.stages import read_json
+from flows.json_files import read_json
 
 
 @pytest.fixture

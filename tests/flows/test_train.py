@@ -10,8 +10,11 @@ from flows.errors import SettingsError, TrainingFailed
 from flows.export import TOLERANCE
 from flows.spec import Spec
 from flows.tables import read_parquet, write_parquet
-from flows.train import export, graph_columns, ordered, parts_of, settings_of, train
+from flows.train import export, train
+from flows.training import graph_columns, ordered, parts_of, settings_of, training_table
 from models import served
+from models.fit import TrainSettings, train_population
+from models.population import Member
 from models.questions import compare
 
 ROWS = 150
@@ -78,10 +81,10 @@ def stage(tmp_path, *, target="class", folds=3, **sections):
     return spec, schema
 
 
-def trained(tmp_path, **options):
+def trained(tmp_path, *, say=None, **options):
     spec, schema = stage(tmp_path, **options)
     clean, ledger = tmp_path / "clean.parquet", tmp_path / "ledger.parquet"
-    return spec, schema, train(spec, schema, clean, ledger, tmp_path / "train")
+    return spec, schema, train(spec, schema, clean, ledger, tmp_path / "train", say)
 
 
 @pytest.mark.parametrize("target", ["class", "number"])
@@ -123,7 +126,54 @@ def test_the_fit_is_described_for_report_and_tracking(tmp_path):
     assert {"ensemble", "calibration", "decision", "inputs", "labels"} <= set(told)
     curves = json.loads((tmp_path / "train" / "curves.json").read_text("utf-8"))
     assert len(curves["members"]) == 6
-    assert sum(member["weight"] for member in curves["members"]) == pytest.approx(1)
+    parts = [*curves["members"], *curves["rungs"]]
+    assert sum(part["weight"] for part in parts) == pytest.approx(1)
+    chosen = {each["name"] for each in told["ensemble"]["chosen"] if each["part"] == "rung"}
+    assert chosen == {rung["name"] for rung in curves["rungs"]}
+
+
+def test_a_model_without_networks_is_trained_and_exported(tmp_path):
+    said = []
+    spec, schema, facts = trained(
+        tmp_path, say=said.append, train={"epochs": 1, "members": 1, "lr": 1e-6}
+    )
+    assert facts["chosen"] == 0
+    assert facts["rungs"]
+    assert any("rungs of the ladder answer too" in line for line in said)
+    told = export(spec, schema, tmp_path / "train", tmp_path / "table.parquet", tmp_path / "export")
+    assert told["parity"]["max_difference"] <= TOLERANCE
+    assert (told["members"], told["rungs"]) == (0, facts["rungs"])
+    described = json.loads((tmp_path / "train" / "fitted.json").read_text("utf-8"))
+    assert described["ensemble"]["shares"] == {"networks": 0, "rungs": 1}
+    assert described["layers"]  # of the networks that were trained, though they do not answer
+    curves = json.loads((tmp_path / "train" / "curves.json").read_text("utf-8"))
+    assert sum(rung["weight"] for rung in curves["rungs"]) == pytest.approx(1)
+    frame = read_parquet(tmp_path / "train" / "validation.parquet")
+    assert np.isfinite(frame["probability_good"]).all()
+
+
+def test_asked_for_the_best_network_it_answers_and_a_better_rung_is_named(tmp_path):
+    said = []
+    small = {"epochs": 1, "lr": 1e-6, "ensemble": "best"}
+    _, _, facts = trained(tmp_path, say=said.append, train=small)
+    assert (facts["rungs"], facts["chosen"], facts["ensemble"]) == ([], 3, "best")
+    assert any("is better than the best network by" in line for line in said)
+
+
+def test_trials_of_a_sweep_may_answer_too(tmp_path):
+    spec, schema = stage(tmp_path, train={"epochs": 1, "members": 1, "lr": 1e-6})
+    clean, ledger = tmp_path / "clean.parquet", tmp_path / "ledger.parquet"
+    table, _, _ = training_table(spec, schema, clean, ledger)
+    settings = TrainSettings(task="binary", epochs=40, width=32, batch=32, lr=0.01)
+    members = [Member(fold=f, seed=7, lr=0.01, trial=7) for f in range(3)]
+    trials = train_population(table, settings, members=members, bins=5)
+    facts = train(spec, schema, clean, ledger, tmp_path / "train", sweeps=[trials])
+    curves = json.loads((tmp_path / "train" / "curves.json").read_text("utf-8"))
+    assert [member["trial"] for member in curves["members"]] == [None] * 3 + [7] * 3
+    assert sum(p["weight"] for p in curves["members"] + curves["rungs"]) == pytest.approx(1)
+    assert facts["chosen"] == 3
+    told = json.loads((tmp_path / "train" / "fitted.json").read_text("utf-8"))
+    assert "mlp trial 7" in {each["name"] for each in told["ensemble"]["chosen"]}
 
 
 def test_the_same_inputs_leave_the_same_files(tmp_path):

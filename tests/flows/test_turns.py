@@ -14,7 +14,7 @@ from filelock import FileLock
 from flows import turns
 from flows.errors import Busy, Skipped
 from flows.home import file_name, open_home
-from flows.stages import write_json
+from flows.json_files import write_json
 from flows.turns import ENDED_WELL, one_run_at_a_time, runs_under_way
 
 ROOT = Path(__file__).resolve().parents[2]

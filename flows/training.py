@@ -1,0 +1,115 @@
+"""What training sees: clean rows and a ledger as one table, and the settings of the networks.
+
+- What training sees goes through the served reader's own `inputs`: one path for both.
+- Rows of the test side are in no table.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flows.labels import WHOLE
+from flows.tables import read_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from flows.spec import Spec
+    from models.encode import TrainingTable
+    from models.fit import TrainSettings
+
+PARTS = 5  # of identities, for cross-fitting
+NUMERIC = ("number", "integer", "boolean")
+
+
+def training_table(
+    spec: Spec, schema: Mapping[str, Any], clean: Path, ledger: Path
+) -> tuple[TrainingTable, pd.DataFrame, list[str]]:
+    """Join clean rows and ledger; return the table, its ledger rows, and the K class labels.
+
+    Rows of the sides "train" and "validation" are in it, in the order of the ledger.
+    """
+    from models.encode import Columns, TrainingTable
+    from models.served import inputs
+
+    book: Any = read_parquet(ledger)
+    book = book[book["side"].isin(["train", "validation"])].reset_index(drop=True)
+    frame: Any = read_parquet(clean)
+    frame = frame.set_index("__row__").loc[book["row"]].reset_index(drop=True)
+    fold = book["fold"].to_numpy(np.int64)
+    if (fold < 0).all():  # one validation side instead of folds
+        fold = np.where(book["side"] == "validation", 0, -1)
+    columns = graph_columns(schema)
+    feeds = inputs(frame, columns)
+    target, labels = _target(frame[schema["target"]], schema, ledger)
+    weight = np.ones(len(frame))
+    if spec.data.weight:
+        weight = frame[spec.data.weight].to_numpy(np.float64)
+    table = TrainingTable(
+        numbers=feeds.get("numbers", np.empty((len(frame), 0))),
+        categories=feeds.get("categories", np.empty((len(frame), 0), dtype=object)),
+        target=target,
+        weight=weight,
+        fold=fold.astype(np.int64),
+        columns=Columns(numbers=tuple(columns["numbers"]), categories=tuple(columns["categories"])),
+        classes=len(labels),
+    )
+    return table, book, labels
+
+
+def graph_columns(schema: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the graph's columns: numbers (derived ones last) and categories."""
+    kinds = [(column["name"], column["kind"]) for column in schema["columns"]]
+    numbers = [name for name, kind in kinds if kind in NUMERIC]
+    numbers += [derived["name"] for derived in schema.get("derived", ())]
+    return {"numbers": numbers, "categories": [n for n, kind in kinds if kind == "category"]}
+
+
+def _target(
+    cells: pd.Series, schema: Mapping[str, Any], ledger: Path
+) -> tuple[np.ndarray, list[str]]:
+    """Return class codes with their labels, or float64 values with none."""
+    from flows.split import merged_labels
+
+    if schema.get("task") == "regression" or schema["target_column"]["kind"] == "number":
+        return cells.to_numpy(np.float64, copy=True), []
+    record = ledger.with_name("split.json")
+    facts = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    texts = merged_labels(cells, facts).astype(str)
+    labels = ordered(texts.unique())
+    code = {label: place for place, label in enumerate(labels)}
+    return texts.map(code).to_numpy(np.int64, copy=True), labels
+
+
+def ordered(labels: Any) -> list[str]:
+    """Return labels in the order of their codes: whole numbers by value, others as text."""
+    names = [str(label) for label in labels]
+    whole = all(WHOLE.fullmatch(name) for name in names)
+    return sorted(names, key=int if whole else None)
+
+
+def parts_of(book: pd.DataFrame) -> np.ndarray:
+    """Return cross-fitting parts (N,): rows of one identity, or group, share theirs."""
+    unit = book["group"] if "group" in book else book["identity"]
+    return np.fromiter((int(name[-8:], 16) % PARTS for name in unit), np.int64, len(unit))
+
+
+def settings_of(spec: Spec, classes: int) -> TrainSettings:
+    """Return the models' settings; what the file leaves out takes the network's default."""
+    from models.fit import TrainSettings
+
+    task = "regression" if not classes else "binary" if classes == 2 else "multiclass"
+    known = {field.name for field in fields(TrainSettings)}
+    given = {
+        name: value
+        for name, value in spec.train.model_dump().items()
+        if name in known and value is not None
+    }
+    return TrainSettings(task=task, **given)
