@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from flows.space import Space
 
+TREES = 24  # of the forest: enough for two digits
 FEWEST = 8
 """Trials below which an importance would be noise."""
 
@@ -41,7 +42,7 @@ def importance(
                 params=own, distributions={name: asked[name] for name in own}, value=score
             )
         )
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed % LARGEST)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=TREES, seed=seed % LARGEST)
     with quietly():
         try:
             found = optuna.importance.get_param_importances(made, evaluator=evaluator)

@@ -17,6 +17,12 @@ from flows import dask_client, dask_crew
 from flows.dask_cluster import LOG, SCRATCH
 from flows.dask_crew import DaskCrew
 from flows.errors import PenstockError, SettingsError
+from flows.home import open_home
+from flows.json_files import read_json
+from flows.maker import Maker
+from flows.progress import Progress
+from flows.settings import load_spec
+from flows.stages import stages_of
 from models.batch import train_batch
 from models.crew import Crew
 from models.encode import Columns, TrainingTable
@@ -354,3 +360,40 @@ def test_without_dask_a_run_is_refused_and_told_what_to_install(tmp_path, monkey
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(SettingsError, match=r"pip install 'penstock\[dask\]'"):
         DaskCrew(encoded(), BASE, tmp_path, workers=2)
+
+
+SWEEP = """
+[sweep]
+trials = 6
+batch = 3
+min_epochs = 2
+[sweep.space]
+width = [8, 16]
+lr = { low = 1e-3, high = 3e-2, log = true }
+"""
+
+
+@pytest.mark.slow
+def test_the_stage_searches_the_same_on_a_cluster(tmp_path, small_settings, table, monkeypatch):
+    reached, connected = [], dask_client.connected
+    monkeypatch.setattr(
+        dask_crew,
+        "connected",
+        lambda folder, **how: reached.append(how) or connected(folder, **how),
+    )
+    (tmp_path / "spec.toml").write_text(small_settings + SWEEP, encoding="utf-8")
+    table().to_csv(tmp_path / "table.csv", index=False)
+
+    def found(*overrides):
+        spec = load_spec(tmp_path / "spec.toml", ["execution.workers=2", *overrides])
+        maker = Maker(spec, open_home(tmp_path / overrides[0]), Progress(quiet=True))
+        for stage in stages_of(spec):
+            maker.make(stage.name)
+            if stage.name == "sweep":
+                break
+        trials = read_json(maker.made["sweep"].path / "sweep.json")["trials"]
+        kept = ("number", "parameters", "state", "score", "epochs", "rung", "validation")
+        return [{name: trial[name] for name in kept} for trial in trials]
+
+    assert found("execution.runner=dask") == found("execution.runner=local")
+    assert reached == [{"address": None, "workers": 2}]
