@@ -40,6 +40,10 @@ def launch(
         PenstockError: the run could not begin.
 
     """
+    if spec.search is not None and spec.execution.runner == "dask":
+        from flows.dask_client import require
+
+        require()  # before minutes are spent on what comes first
     home = open_home(spec.folder)
     known = {path.name for path in home.runs.glob("*")}
     with PrefectServer(home) as server:

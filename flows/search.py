@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flows.sweep_spec import SweepSpec
     from models.batch import BatchResult
 
-LEAST_BATCH, MOST_BATCH = 8, 32
+MOST_BATCH = 32
 EVERY_SECONDS = 2.0
 """How often the clock is written down while a batch trains."""
 OUT_OF_BUDGET = "the budget ended before its first epoch did"
@@ -234,10 +234,11 @@ class Search:
 
 
 def batch_size(sweep: SweepSpec) -> int:
-    """Return how many trials are asked for at once: half of all, within bounds, or as given."""
-    if sweep.batch != "auto":
-        return min(sweep.batch, sweep.trials)
-    return min(max(sweep.trials // 2, LEAST_BATCH), MOST_BATCH, sweep.trials)
+    """Return how many trials are asked for at once: MOST_BATCH, or as given.
+
+    Rungs compare the trials of a batch, and populations are the quicker per trial the bigger.
+    """
+    return min(MOST_BATCH if sweep.batch == "auto" else sweep.batch, sweep.trials)
 
 
 def without_better(trials: Sequence[Mapping[str, Any]]) -> int:

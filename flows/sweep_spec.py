@@ -97,7 +97,7 @@ class SweepSpec(Section):
     min_finished: Annotated[int, Field(ge=1)] = 1
     """Fewer trials than these with a finite loss at their end fail the run."""
     batch: Literal["auto"] | Annotated[int, Field(ge=1, le=4096)] = "auto"
-    """Trials asked for at once; they train together, and the next ones know how they did."""
+    """Trials asked for at once; they train together, and the next ones know how they did. "auto": 32."""
     learning_curve: bool = False
     """Whether the best trial's settings are trained on 1/8, 1/4, 1/2 and all rows too, to see
     whether more data would help."""

@@ -43,6 +43,8 @@ class Trials:
         self.tracker, self.key = tracker, key[:32]
         self.known: dict[int, Any] | None = None
         """Child runs of this sweep by trial, of whichever parent."""
+        self.written: set[int] = set()
+        """Trials that need nothing more."""
         self.holder = ""
         """The run that holds the trials, where it is not ours."""
         self.parents: dict[str, bool] = {}
@@ -62,6 +64,9 @@ class Trials:
         if self.known is None:
             self.known = self._search()
         for trial in trials:
+            if trial["number"] in self.written:
+                continue
+            self.written.add(trial["number"])
             child = self.known.get(trial["number"])
             if child is not None and self._is_whole(child):
                 self._claim(child)

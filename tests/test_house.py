@@ -20,6 +20,7 @@ PLANTED = [
     ("flows/load.py", "import mlflow"),
     ("flows/load.py", "import prefect"),
     ("flows/search.py", "import optuna"),
+    ("flows/search.py", "import distributed"),
     ("models/encode.py", "import prefect"),
     ("models/encode.py", "import flows.errors"),
     ("models/encode.py", "import expectations.gate"),
@@ -122,7 +123,9 @@ def test_every_requirement_is_pinned():
         for line in (ROOT / "constraints.txt").read_text().splitlines()
     }
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    wanted += project["optional-dependencies"]["postgres"]
+    wanted += (
+        project["optional-dependencies"]["postgres"] + project["optional-dependencies"]["dask"]
+    )
     names = {re.split(r"[\[<>=]", w)[0].strip().lower() for w in wanted} - {project["name"]}
     assert names <= pinned, names - pinned
 

@@ -43,7 +43,7 @@ def test_both_sides_are_told_the_same(tmp_path):
     assert (spec.search.min_epochs, spec.search.factor) == (wish["least"], wish["factor"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_figure_is_measured_from_end_to_end():
     command = [sys.executable, str(ROOT / "benchmarks" / "sweep.py"), "--smoke", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_in_its_job_costs_nothing_but_time(tmp_path, loc
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_that_workers_die_of_fails_with_its_trials_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
     killed, ready = [], encoded()
@@ -238,7 +238,7 @@ def started(folder, *more):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_is_killed_leaves_no_process(tmp_path):
     run = started(tmp_path)
     processes = below(run.pid)
@@ -249,7 +249,7 @@ def test_a_run_that_is_killed_leaves_no_process(tmp_path):
     assert ended(processes)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cluster_that_is_killed_ends_the_run_with_its_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_crew, "CONNECT", 2.0)
     monkeypatch.setattr(dask_client, "CONNECT", 2.0)
@@ -310,7 +310,7 @@ def test_a_worker_ends_the_job_of_a_run_that_was_killed(tmp_path, scheduler):
     assert not list(tmp_path.glob(f"*/{DONE}"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_comes_back_does_not_train_again_what_is_done(tmp_path, local, scheduler):
     first = on_dask(tmp_path, address=scheduler)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob(f"*/{DONE}")}
@@ -318,7 +318,7 @@ def test_a_run_that_comes_back_does_not_train_again_what_is_done(tmp_path, local
     assert before == {p: p.stat().st_mtime_ns for p in tmp_path.glob(f"*/{DONE}")}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_does_not_see_the_folder_is_refused(tmp_path, scheduler, monkeypatch):
     monkeypatch.setattr("models.stored.save_table", lambda *_: None)
     with pytest.raises(PenstockError, match=r"one that all Dask workers see.*table\.json is not"):

@@ -165,11 +165,11 @@ def test_the_clock_counts_earlier_sittings(sitting):
     assert all(one.told for one in search.study.asked())
 
 
-def test_batches_are_half_of_the_trials_within_bounds(write_spec):
+def test_batches_are_as_big_as_given_or_thirty_two(write_spec):
     def size(text):
         return batch_size(load_spec(write_spec(GOOD + text)).search)
 
-    assert [size(f"trials = {n}\n") for n in (1, 8, 32, 64, 500)] == [1, 8, 16, 32, 32]
+    assert [size(f"trials = {n}\n") for n in (1, 8, 32, 64, 500)] == [1, 8, 32, 32, 32]
     assert size("trials = 10\nbatch = 64\n") == 10
 
 

@@ -120,7 +120,7 @@ def test_a_visitor_s_evening(place, table):
     """Two runs arrive on a clock, the data changes between them, everything stops and starts."""
     found = place.up()
     assert servers.alive(found["supervisor"])
-    schedule(place, 'interval = "20s"')
+    schedule(place, 'interval = "60s"')
     place("deploy", "spec.toml")
     place.await_(lambda: place.version() == 1, "version 1")
 
