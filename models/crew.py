@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from models.phase import Done, Job, train_job
-from models.shapes import WORTH
 from models.stored import save_table
 from models.threads import one_thread
 
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
     from models.settings import TrainSettings
 
     Progress = Callable[[dict[str, Any]], None]
+
+
+HIRE = 6.0  # seconds of work from which on it pays to start another process
+GLANCE = 0.05  # seconds between two looks at whether it has started
 
 
 class Crew:
@@ -62,7 +65,7 @@ class Crew:
         """Do the jobs, the first ones first; return what they left, in their order."""
         waiting, done = deque(enumerate(jobs)), dict[int, Done]()
         board = Board(progress, jobs)
-        if len(jobs) > 1 and _seconds(jobs, self.encoded) > WORTH:
+        if len(jobs) > 1 and _seconds(jobs, self.encoded) > HIRE:
             self._hire(min(self.workers, len(jobs)) - 1)
         threads = [
             threading.Thread(target=self._fetch, args=(helper, waiting, done, board), daemon=True)
@@ -79,11 +82,12 @@ class Crew:
     def _work(self, waiting: deque[tuple[int, Job]], done: dict[int, Done], board: Board) -> None:
         with one_thread():
             while waiting:
-                with contextlib.suppress(IndexError):  # a helper was quicker
+                try:
                     place, job = waiting.popleft()
-                    said = board.of(place)
-                    done[place] = train_job(self.encoded, job, self.folder, said)
-                    board.close(place)
+                except IndexError:  # a helper was quicker
+                    return
+                done[place] = train_job(self.encoded, job, self.folder, board.of(place))
+                board.close(place)
 
     def _fetch(
         self,
@@ -92,7 +96,11 @@ class Crew:
         done: dict[int, Done],
         board: Board,
     ) -> None:
-        while waiting and helper.ready():
+        while waiting:
+            if not helper.started.wait(GLANCE):
+                continue  # it still reads the table; others may have done all by then
+            if not helper.lives():
+                return
             try:
                 place, job = waiting.popleft()
             except IndexError:
@@ -136,13 +144,17 @@ class Helper:
                 encoding="utf-8",
                 start_new_session=True,  # Ctrl-C is for the run, which ends its helpers
             )
-        self._ready = False
+        self.started, self.well = threading.Event(), False
+        threading.Thread(target=self._begin, daemon=True).start()
 
-    def ready(self) -> bool:
-        """Wait until it has read the table; False where it has died."""
-        if not self._ready:
-            self._ready = self._line() is not None
-        return self._ready and self.process.poll() is None
+    def _begin(self) -> None:
+        """Wait until it has read the table, or has died."""
+        self.well = self._line() is not None
+        self.started.set()
+
+    def lives(self) -> bool:
+        """Whether it has read the table and is there."""
+        return self.well and self.process.poll() is None
 
     def train(self, job: Job, progress: Progress) -> Done | None:
         """Have a job done; None where the worker has died."""

@@ -78,6 +78,7 @@ def test_a_bare_process_predicts_from_raw_text_rows(home):
 
 
 def test_the_same_run_again_reuses_every_stage_and_makes_no_version(home):
+    home.run()  # whatever others have made of this home, these settings come last
     before = home.aliases()
     summary, error = home.run()
     assert error is None

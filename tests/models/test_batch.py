@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from models.batch import train_batch
-from models.crew import Crew
+from models.crew import Crew, Helper
 from models.encode import Columns, TrainingTable
 from models.fit import encode
 from models.fitted import Fitted
@@ -157,23 +157,37 @@ def test_earlier_trials_take_part_in_the_comparison(tmp_path):
 
 
 def test_processes_beside_change_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("models.crew.WORTH", 0.0)
+    monkeypatch.setattr("models.crew.HIRE", 0.0)
     monkeypatch.setattr("models.shapes.WORTH", 0.0)
-    asked = trials(6)
+    asked, base, helped = trials(6), settings(), []
     alone = train(tmp_path / "one", asked, halving=HALVING)
-    several = train(tmp_path / "two", asked, halving=HALVING, workers=2)
+    real = Helper.train
+
+    def counted(self, job, progress):
+        helped.append(job.name)
+        return real(self, job, progress)
+
+    monkeypatch.setattr(Helper, "train", counted)
+    encoded = encode(table(), base)
+    with Crew(encoded, base, tmp_path / "two", workers=2) as crew:
+        crew._hire(1)
+        assert crew.helpers[0].started.wait(120)
+        several = train_batch(encoded, asked, crew=crew, halving=HALVING)
+    assert helped
     assert told(alone) == told(several)
-    assert (tmp_path / "two" / "table" / "table.json").is_file()  # there was somebody beside
+    assert crew.helpers[0].process.poll() is not None  # nobody is left
 
 
 def test_a_worker_that_is_killed_costs_nothing_but_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("models.crew.WORTH", 0.0)
+    monkeypatch.setattr("models.crew.HIRE", 0.0)
     monkeypatch.setattr("models.shapes.WORTH", 0.0)
     asked, killed = trials(6), []
 
     base = settings()
     encoded = encode(table(), base)
     with Crew(encoded, base, tmp_path / "killed", workers=2) as crew:
+        crew._hire(1)
+        assert crew.helpers[0].started.wait(120)
 
         def progress(_):
             for helper in crew.helpers:
