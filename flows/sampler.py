@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
@@ -23,23 +25,58 @@ LARGEST = 2**32  # seeds
 
 def sampler_of(kind: str, seed: int, number: int, space: Space) -> BaseSampler:
     """Return the sampler for one trial."""
-    mixed = hashlib.sha256(f"{seed} {number}".encode()).digest()
+
+    def made(part: str = "") -> BaseSampler:
+        return _plain(kind, seed, number, space, part)
+
+    with quietly():
+        return _Resumable(made)
+
+
+def _plain(kind: str, seed: int, number: int, space: Space, part: str) -> BaseSampler:
+    mixed = hashlib.sha256(f"{seed} {number} {part}".strip().encode()).digest()
     own = int.from_bytes(mixed[:4], "big") % LARGEST
     samplers = optuna.samplers
-    with quietly():
-        if kind == "random":
-            return samplers.RandomSampler(seed=own)
-        if kind == "gp":
-            return samplers.GPSampler(seed=own, warn_independent_sampling=False)
-        if kind == "qmc":  # one sequence for all trials: its seed is the study's
-            return _EvenSampler(space, seed % LARGEST, number, samplers.RandomSampler(seed=own))
-        return samplers.TPESampler(
-            seed=own,
-            multivariate=True,
-            group=space.conditional(),
-            constant_liar=True,
-            warn_independent_sampling=False,
-        )
+    if kind == "random":
+        return samplers.RandomSampler(seed=own)
+    if kind == "gp":
+        return samplers.GPSampler(seed=own, warn_independent_sampling=False)
+    if kind == "qmc":  # one sequence for all trials: its seed is the study's
+        return _EvenSampler(space, seed % LARGEST, number, samplers.RandomSampler(seed=own))
+    return samplers.TPESampler(
+        seed=own,
+        multivariate=True,
+        group=space.conditional(),
+        constant_liar=True,
+        warn_independent_sampling=False,
+    )
+
+
+class _Resumable(optuna.samplers.BaseSampler):
+    """A sampler whose every parameter has a seed of its own.
+
+    A kill may cut a trial off between two parameters. What is already known is not drawn again,
+    and with one stream for all of them the next would then get the first one's number.
+    """
+
+    def __init__(self, made: Callable[[str], BaseSampler]) -> None:
+        self.made, self.whole = made, made("")
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
+        """Ask the sampler."""
+        return self.whole.infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        """Ask the sampler: all that depend on one another are drawn at once."""
+        return self.whole.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Any, trial: Any, param_name: str, param_distribution: Any
+    ) -> Any:
+        """Ask one that is there for this parameter alone."""
+        with quietly():
+            own = self.made(param_name)
+        return own.sample_independent(study, trial, param_name, param_distribution)
 
 
 class _EvenSampler(optuna.samplers.QMCSampler):

@@ -129,11 +129,12 @@ def _status(process):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_cluster_of_our_own_comes_to_what_the_local_crew_does(tmp_path, local, capfd, workers):
     before, heard, seen = dict(os.environ), [], []
+    others = set(psutil.Process().children(recursive=True))  # such as the tests' Prefect server
 
     def progress(said):
         heard.append(said)
         if not seen:
-            seen.extend(psutil.Process().children(recursive=True))
+            seen.extend(set(psutil.Process().children(recursive=True)) - others)
             assert len(workers_of(os.getpid())) == workers
             listening = [
                 at.laddr.ip
@@ -253,11 +254,12 @@ def test_a_run_that_is_killed_leaves_no_process(tmp_path):
 def test_a_cluster_that_is_killed_ends_the_run_with_its_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_crew, "CONNECT", 2.0)
     monkeypatch.setattr(dask_client, "CONNECT", 2.0)
+    others = set(psutil.Process().children(recursive=True))
     seen = []
 
     def progress(_):
         if not seen:
-            seen.extend(psutil.Process().children(recursive=True))
+            seen.extend(set(psutil.Process().children(recursive=True)) - others)
             (host,) = psutil.Process().children()
             host.kill()
 

@@ -83,6 +83,35 @@ def test_a_resumed_study_asks_what_an_undisturbed_one_asks(tmp_path, space, samp
     assert searched(opened(tmp_path / "b", made, sampler)) == whole
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp"])
+@pytest.mark.parametrize("known", [1, 2])
+def test_a_trial_that_was_cut_off_between_two_parameters_gets_those_it_would_have_had(
+    tmp_path, space, sampler, known
+):
+    made = space()
+    whole = opened(tmp_path / "a", made, sampler).ask(3)
+
+    class CutOffError(Exception):
+        pass
+
+    study = opened(tmp_path / "b", made, sampler)
+    study.ask(2)
+    study._sampler(2)
+    cut = study.study.ask()
+    left = [known]
+
+    class Trial:
+        def __getattr__(self, name):
+            if left[0] == 0:
+                raise CutOffError
+            left[0] -= 1
+            return getattr(cut, name)
+
+    with pytest.raises(CutOffError):
+        made.suggest(Trial())
+    assert opened(tmp_path / "b", made, sampler).asked() == whole
+
+
 def test_another_seed_asks_other_settings_after_the_first(tmp_path, space):
     found = [opened(tmp_path / str(s), space(), seed=s).ask(2) for s in (0, 1)]
     assert found[0][0] == found[1][0]  # the family's own
