@@ -125,8 +125,9 @@ def _status(process):
         return "zombie"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.long), pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_a_cluster_of_our_own_comes_to_what_the_local_crew_does(tmp_path, local, capfd, workers):
     before, heard, seen = dict(os.environ), [], []
     others = set(psutil.Process().children(recursive=True))  # such as the tests' Prefect server
@@ -299,7 +300,7 @@ def test_a_scheduler_that_is_there_trains_the_same_and_forgets(tmp_path, local, 
         assert client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_ends_the_job_of_a_run_that_was_killed(tmp_path, scheduler):
     run = started(tmp_path, scheduler)
     run.kill()

@@ -6,8 +6,6 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 CONSUMER = """
 import json, sys
 import mlflow, pandas
@@ -17,7 +15,13 @@ print(json.dumps(model.predict(rows)["prediction"].tolist(), default=str))
 """
 
 
-@pytest.fixture(params=["embedded", "servers", "postgres"])
+@pytest.fixture(
+    params=[
+        pytest.param("embedded", marks=pytest.mark.slow),
+        pytest.param("servers", marks=pytest.mark.long),  # the evening in test_up.py has them too
+        pytest.param("postgres", marks=pytest.mark.slow),
+    ]
+)
 def way(request, tmp_path, outside):
     """Return how a shell sees its servers: an environment."""
     if request.param == "embedded":

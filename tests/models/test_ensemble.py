@@ -133,7 +133,7 @@ def test_many_candidates_are_bagged_and_the_same_each_time():
     assert first.weights[np.argsort(noise)[40:]].sum() < 0.2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_hundred_candidates_on_a_hundred_thousand_rows_are_chosen_among():
     noise = np.random.default_rng(9).uniform(1, 3, 200)
     scored = noisy(np.random.default_rng(9), rows=100_000, noise=noise, pools=range(200))
