@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -67,8 +68,13 @@ class Crew:
         board = Board(progress, jobs)
         if len(jobs) > 1 and _seconds(jobs, self.encoded) > HIRE:
             self._hire(min(self.workers, len(jobs)) - 1)
+        # What hears the progress may look at where it runs: a logger that asks a server, for one.
         threads = [
-            threading.Thread(target=self._fetch, args=(helper, waiting, done, board), daemon=True)
+            threading.Thread(
+                target=copy_context().run,
+                args=(self._fetch, helper, waiting, done, board),
+                daemon=True,
+            )
             for helper in self.helpers
         ]
         for thread in threads:
