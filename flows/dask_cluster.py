@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from flows.errors import PenstockError
+from models.child import own_voice, start
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
@@ -48,19 +49,8 @@ class Cluster:
         """Start `workers` processes of one thread; what they write lies in `folder`."""
         self.folder = folder
         shutil.rmtree(folder / SCRATCH, ignore_errors=True)  # of a run that was killed
-        root = str(Path(__file__).resolve().parent.parent)
-        path = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         with (folder / LOG).open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-                [sys.executable, "-P", "-m", "flows.dask_cluster", str(folder), str(workers)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,  # Ctrl-C is for the run, which ends its cluster
-            )
+            self.process = start("flows.dask_cluster", str(folder), str(workers), errors=log)
 
     def __enter__(self) -> Self:
         """Wait for the workers.
@@ -110,8 +100,7 @@ def main(folder: Path, workers: int) -> None:
     """Hold a cluster until standard input ends."""
     import dask.config as settings
 
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # only we speak on the pipe
+    out = own_voice()
     held: list[LocalCluster] = []
     threading.Thread(target=_end_with_input, args=(held,), daemon=True).start()
     settings.set(

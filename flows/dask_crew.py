@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import queue
 import time
 import uuid
@@ -110,7 +111,7 @@ class DaskCrew:
         for place, job in enumerate(jobs):
             if (left := Done.read(self.folder / job.name)) is not None:
                 done[place] = left
-                board.close(place)
+                board.close(place, left)
             else:
                 waiting.append(place)
         sent: dict[str, tuple[int, Future]] = {}
@@ -132,7 +133,7 @@ class DaskCrew:
                 else:
                     done[place] = self._taken(future, jobs[place])
                     del sent[key]
-                    board.close(place)
+                    board.close(place, done[place])
                     if len(done) < len(jobs):
                         board.of(place)({})
         finally:
@@ -181,20 +182,15 @@ class DaskCrew:
         from distributed import CancelledError, KilledWorker
 
         from models.phase import Done
-        from models.remote import UnfitWorkerError, done_of
-        from models.trials import TrialResult
+        from models.remote import UnfitWorkerError
 
         try:
-            return done_of(future.result(timeout=CONNECT))
+            return Done.of(json.loads(future.result(timeout=CONNECT)))
         except KilledWorker as killed:
             count = killed.allowed_failures
             who = f"{count + 1} workers died, each while it" if count else "a worker died while it"
             reason = f"{who} trained {len(job.trials)} trials with this one; short of memory?"
-            failed = [
-                TrialResult(number=t.number, state="failed", reason=reason, stopped="failed")
-                for t in job.trials
-            ]
-            return Done(results=failed)
+            return Done.failed(job, reason)
         except (CancelledError, Cancelled, TimeoutError) as error:
             where = f"at {self.address}" if self.address else "of this run"
             msg = f"the Dask scheduler {where} must stay while a sweep trains, and went away"

@@ -20,10 +20,11 @@ from flows.json_files import read_json, write_json
 from flows.maker import Maker
 from flows.retention import retire
 from flows.stage import code_digest, digest_of, installed_versions
-from flows.stages import settings_digest
+from flows.stages import TRAINING, settings_digest
 from flows.summary import parts_of_report, summarize
 from flows.turns import one_run_at_a_time
 from flows.verdict import ENDS
+from models import helper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,6 +101,7 @@ class Run:
                 self.outcome = "refused" if isinstance(error, DataRefused) else "failed"
             self._leave(error)
         finally:
+            helper.dismiss()
             if self._examiner is not None:
                 self._examiner.close()
             self._held.close()
@@ -136,8 +138,10 @@ class Run:
         self.trials.write(trials)
 
     def _prepare(self, stage: str) -> None:
-        """Let the fresh process that will question the model warm up while networks train."""
+        """Let processes that will be needed get ready while others work."""
         self.tracker.check()
+        if self.spec.search is not None and stage not in TRAINING:
+            helper.warm(self.spec.execution.helpers)
         if stage in ("sweep", "train"):
             self.tracker.settle()  # a server that is away is said before hours are spent
         if stage == "train":

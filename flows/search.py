@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from flows.study import Asked, Study
     from flows.sweep_spec import SweepSpec
     from models.batch import BatchResult
+    from models.trials import TrialResult
 
 MOST_BATCH = 32
 EVERY_SECONDS = 2.0
@@ -154,23 +157,30 @@ class Search:
             asked,
             standing=self.standing,
             deadline=None if left is None else time.time() + left,
-            progress=self._progress(place, len(asked)),
+            progress=self._progress(place, asked),
         )
-        trials = [
-            {
-                **asdict(result),
-                "parameters": one.parameters,
-                "settings": dict(self.resolved(one.parameters)),
-                "batch": place,
-            }
-            for result, one in zip(done.results, asked, strict=True)
-        ]
+        trials = self._described(done.results, asked, place)
         self._tell(trials)
         self.study.flush()
         self.clock.keep(now=True)
         folders = [str(path.relative_to(self.folder)) for path in done.fitted]
         batch = {"trials": trials, "fitted": folders, "rungs": done.rungs, "notes": done.notes}
         write_json(kept, batch)
+
+    def _described(
+        self, results: Sequence[TrialResult], asked: Sequence[Asked], place: int
+    ) -> list[dict[str, Any]]:
+        """Join results with what was asked for."""
+        by_number = {one.number: one.parameters for one in asked}
+        return [
+            {
+                **asdict(result),
+                "parameters": by_number[result.number],
+                "settings": dict(self.resolved(by_number[result.number])),
+                "batch": place,
+            }
+            for result in results
+        ]
 
     def _tell(self, trials: Sequence[Mapping[str, Any]]) -> None:
         for trial in trials:
@@ -202,16 +212,26 @@ class Search:
             if not one.told:
                 self.study.tell(one.number, "failed", None, reason=OUT_OF_BUDGET)
 
-    def _progress(self, place: int, asked: int) -> Callable[[Mapping[str, Any]], None]:
+    def _progress(self, place: int, asked: Sequence[Asked]) -> Callable[[Mapping[str, Any]], None]:
+        """Return what hears how a batch gets on; trials are handed on as they end.
+
+        That is done by the thread that searches alone, as it may raise what ends the search.
+        """
         scores, before = self.found.scores, len(self.found.trials)
+        ours, ended = threading.get_ident(), deque[Any]()
 
         def tell(told: Mapping[str, Any]) -> None:
+            ended.extend(told.get("ended", ()))
+            if ended and threading.get_ident() == ours:
+                self.voice.trials(
+                    self._described([ended.popleft() for _ in range(len(ended))], asked, place)
+                )
             self.clock.keep()
             known = [*scores, *([told["best"]] if told.get("best") is not None else [])]
             rung = f", compared at {told['until']}" if told["until"] < told["epochs"] else ""
             rows = {
                 "trials": f"{before} of {self.sweep.trials} done, {told['trials']} of "
-                f"{asked} in training",
+                f"{len(asked)} in training",
                 "epoch": f"{told['epoch']} of at most {told['epochs']}{rung}",
                 "best": f"{min(known):.4g}" if known else "none yet",
                 "time": self._time(before),

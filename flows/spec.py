@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from flows.data_spec import DataSpec
 from flows.duration import check_cron, check_zone, seconds_of
+from flows.gate_spec import GateSpec
 from flows.section import Positive, Section, Seed, Share, Task, refuse
 from flows.sweep_spec import ExecutionSpec, SweepSpec
 from flows.sweep_spec import check as check_sweep
@@ -128,17 +129,6 @@ class DecisionSpec(Section):
 
     costs: dict[str, dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]]
     """Cost by true label, then predicted label: `costs.bad.good = 5`."""
-
-
-class GateSpec(Section):
-    """What a model must reach before it is published; `[gate]`."""
-
-    metric: str | None = None
-    """The metric that leads; left out: roc_auc, log_loss or rmse by task."""
-    floors: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default={})
-    """Worst admissible test value by metric: a minimum, or a maximum for errors and losses."""
-    mode: Literal["enforce", "dry_run"] = "enforce"
-    """"dry_run" judges and reports, and publishes nothing."""
 
 
 class KeepSpec(Section):

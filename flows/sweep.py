@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -121,13 +120,11 @@ class Bench:
         from flows.dask_crew import DaskCrew
         from models.crew import Crew
 
-        given, address = execution.workers, execution.address
-        count = given or len(os.sched_getaffinity(0))
-        groups = folder / "groups"
+        groups, address = folder / "groups", execution.address
         if execution.runner == "dask":
-            workers = given if address else count
+            workers = execution.workers if address else execution.processes
             return DaskCrew(self.encoded, self.base, groups, workers=workers, address=address)
-        return Crew(self.encoded, self.base, groups, workers=count)
+        return Crew(self.encoded, self.base, groups, workers=execution.processes)
 
     def trainer(self, crew: Trains) -> Any:
         """Return what trains a batch."""

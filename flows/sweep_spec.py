@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -156,6 +157,16 @@ class ExecutionSpec(Section):
         if self.address is not None and self.runner != "dask":
             raise ValueError('address needs runner = "dask"')
         return self
+
+    @property
+    def processes(self) -> int:
+        """How many processes train on this machine."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def helpers(self) -> int:
+        """How many processes train beside the run's own."""
+        return self.processes - 1 if self.runner == "local" else 0
 
 
 def _check_space(space: SpaceSpec, trials: int) -> None:

@@ -1,4 +1,4 @@
-"""A batch of trials through all phases: rung by rung, the worse half stopped at each.
+"""A batch of trials through all phases: rung by rung, the worse ones stopped at each.
 
 - All trials of a batch reach a rung before any goes on, so what is stopped depends neither on the
   order in which populations train nor on how many processes there are.
@@ -58,7 +58,8 @@ def train_batch(
         halving: where trials are compared; None: nowhere.
         standing: scores of earlier trials per rung.
         deadline: seconds since 1970 after which no epoch begins; trials end there as they are.
-        progress: hears {"epoch", "epochs", "alive", "trials", "best", "jobs", "done"}.
+        progress: hears {"epoch", "epochs", "until", "trials", "best", "jobs", "done"}, and "ended",
+            the results of trials that a population has finished; from any of the crew's threads.
     """
     outputs = encoded.table.classes or 1
     shapes = group(trials, encoded.encoder, size=encoded.size, outputs=outputs)

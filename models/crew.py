@@ -9,31 +9,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
 import threading
 from collections import deque
 from contextvars import copy_context
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from models import helper as helpers
 from models.phase import Done, Job, train_job
 from models.stored import save_table
 from models.threads import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from models.fit import Encoded
+    from models.helper import Helper
     from models.settings import TrainSettings
 
     Progress = Callable[[dict[str, Any]], None]
 
 
 HIRE = 6.0  # seconds of work from which on it pays to start another process
+ENGAGE = 0.5  # the same for one that has been started already
 GLANCE = 0.05  # seconds between two looks at whether it has started
 
 
@@ -66,7 +64,8 @@ class Crew:
         """Do the jobs, the first ones first; return what they left, in their order."""
         waiting, done = deque(enumerate(jobs)), dict[int, Done]()
         board = Board(progress, jobs)
-        if len(jobs) > 1 and _seconds(jobs, self.encoded) > HIRE:
+        worth = ENGAGE if self.helpers or helpers.spares() else HIRE
+        if len(jobs) > 1 and _seconds(jobs, self.encoded) > worth:
             self._hire(min(self.workers, len(jobs)) - 1)
         # What hears the progress may look at where it runs: a logger that asks a server, for one.
         threads = [
@@ -93,7 +92,7 @@ class Crew:
                 except IndexError:  # a helper was quicker
                     return
                 done[place] = train_job(self.encoded, job, self.folder, board.of(place))
-                board.close(place)
+                board.close(place, done[place])
 
     def _fetch(
         self,
@@ -116,7 +115,7 @@ class Crew:
                 waiting.append((place, job))
                 return
             done[place] = found
-            board.close(place)
+            board.close(place, found)
 
     def _hire(self, count: int) -> None:
         self.helpers = [helper for helper in self.helpers if helper.process.poll() is None]
@@ -125,73 +124,9 @@ class Crew:
         place = self.folder / "table"
         save_table(self.encoded, self.settings, place)
         while len(self.helpers) < count:
-            self.helpers.append(Helper(place, self.folder))
-
-
-class Helper:
-    """A worker process and the pipe to it."""
-
-    def __init__(self, table: Path, folder: Path) -> None:
-        """Start it; it reads the table while others train."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        root = str(Path(__file__).resolve().parent.parent)
-        environment["PYTHONPATH"] = os.pathsep.join(
-            [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        )
-        log = folder / "worker.log"
-        with log.open("ab") as errors:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-                [sys.executable, "-P", "-m", "models.worker", str(table), str(folder)],
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,  # Ctrl-C is for the run, which ends its helpers
-            )
-        self.started, self.well = threading.Event(), False
-        threading.Thread(target=self._begin, daemon=True).start()
-
-    def _begin(self) -> None:
-        """Wait until it has read the table, or has died."""
-        self.well = self._line() is not None
-        self.started.set()
-
-    def lives(self) -> bool:
-        """Whether it has read the table and is there."""
-        return self.well and self.process.poll() is None
-
-    def train(self, job: Job, progress: Progress) -> Done | None:
-        """Have a job done; None where the worker has died."""
-        try:
-            assert self.process.stdin is not None  # noqa: S101 - a pipe was asked for
-            self.process.stdin.write(json.dumps(job.to_json()) + "\n")
-            self.process.stdin.flush()
-        except OSError:
-            return None
-        while (said := self._line()) is not None:
-            if "done" in said:
-                return Done.read(Path(said["done"]))
-            progress(said)
-        return None
-
-    def _line(self) -> dict[str, Any] | None:
-        assert self.process.stdout is not None  # noqa: S101 - a pipe was asked for
-        line = self.process.stdout.readline()
-        try:
-            return json.loads(line) if line else None
-        except ValueError:
-            return None
-
-    def end(self) -> None:
-        """End it: it is waiting, or what it does is not wanted any more."""
-        self.process.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        self.process.wait()
+            helper = helpers.take()
+            helper.begin(place, self.folder)
+            self.helpers.append(helper)
 
 
 class Board:
@@ -199,12 +134,10 @@ class Board:
 
     def __init__(self, progress: Progress, jobs: Sequence[Job]) -> None:
         """Know of the jobs."""
-        self.progress, self.lock = progress, threading.Lock()
+        self.progress, self.lock, self.jobs = progress, threading.Lock(), jobs
         self.known: list[dict[str, Any]] = [
-            {"epoch": 0, "epochs": j.plan.epochs, "alive": None, "trials": len(j.trials)}
-            for j in jobs
+            {"epoch": 0, "epochs": job.plan.epochs, "trials": len(job.trials)} for job in jobs
         ]
-        self.until = [job.until for job in jobs]
         self.closed = 0
 
     def of(self, place: int) -> Progress:
@@ -213,24 +146,28 @@ class Board:
         def tell(said: dict[str, Any]) -> None:
             with self.lock:
                 self.known[place] |= said
-                best = [each["best"] for each in self.known if each.get("best") is not None]
-                told = {
-                    "epoch": self.known[place]["epoch"],
-                    "epochs": self.known[place]["epochs"],
-                    "until": self.until[place],
-                    "trials": sum(each["trials"] for each in self.known),
-                    "best": min(best, default=None),
-                    "jobs": len(self.known),
-                    "done": self.closed,
-                }
-                self.progress(told)
+                self.progress(self._told(place))
 
         return tell
 
-    def close(self, _: int) -> None:
-        """Note that a job is done."""
+    def close(self, place: int, done: Done) -> None:
+        """Note that a job is done; of trials that are done with it, tell what became of them."""
         with self.lock:
             self.closed += 1
+            if self.jobs[place].last:
+                self.progress({**self._told(place), "ended": done.results})
+
+    def _told(self, place: int) -> dict[str, Any]:
+        best = [each["best"] for each in self.known if each.get("best") is not None]
+        return {
+            "epoch": self.known[place]["epoch"],
+            "epochs": self.known[place]["epochs"],
+            "until": self.jobs[place].until,
+            "trials": sum(each["trials"] for each in self.known),
+            "best": min(best, default=None),
+            "jobs": len(self.known),
+            "done": self.closed,
+        }
 
 
 def _seconds(jobs: Sequence[Job], encoded: Encoded) -> float:

@@ -106,7 +106,22 @@ class Done:
             found = json.loads((folder / DONE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return cls(**{**found, "results": [TrialResult(**each) for each in found["results"]]})
+        return cls.of(found)
+
+    @classmethod
+    def of(cls, described: dict[str, Any]) -> Done:
+        """Read back what `asdict` gave."""
+        results = [TrialResult(**each) for each in described["results"]]
+        return cls(**{**described, "results": results})
+
+    @classmethod
+    def failed(cls, job: Job, reason: str) -> Done:
+        """Return what a job leaves whose trials all failed for one reason."""
+        results = [
+            TrialResult(number=trial.number, state="failed", reason=reason, stopped="failed")
+            for trial in job.trials
+        ]
+        return cls(results=results)
 
 
 def train_job(encoded: Encoded, job: Job, folder: Path, progress: Progress) -> Done:
@@ -128,7 +143,7 @@ def _attempt(encoded: Encoded, job: Job, folder: Path, progress: Progress, *, ag
         short = _short_of_memory(error)
         reason = f"{type(error).__name__}: {error}"[:300]
         if not again or len(job.trials) == 1:
-            return Done(results=[_failed(trial, reason) for trial in job.trials])
+            return Done.failed(job, reason)
         pieces = 2 if short else len(job.trials)
         done = Done(notes=[f"{len(job.trials)} trials were divided: {reason}"])
         for place in range(pieces):
@@ -142,10 +157,6 @@ def _attempt(encoded: Encoded, job: Job, folder: Path, progress: Progress, *, ag
 def _short_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate" in text
-
-
-def _failed(trial: Trial, reason: str) -> TrialResult:
-    return TrialResult(number=trial.number, state="failed", reason=reason, stopped="failed")
 
 
 def _train(encoded: Encoded, job: Job, folder: Path, progress: Progress) -> Done:
@@ -195,7 +206,7 @@ def _harvest(encoded: Encoded, job: Job, learner: Learner, own: Path, done: Done
     except TrainingFailed:
         return  # each trial's result says why
     place = own / "fitted"
-    place.mkdir(exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)  # a part of a divided job has no folder of its own
     fitted.save(place)
     done.fitted.append(f"{job.name}/fitted")
 

@@ -21,14 +21,14 @@ import torch
 from filelock import FileLock, Timeout
 
 from models.checkpoint import NAME
-from models.phase import Done, Job, train_job
+from models.phase import Job, train_job
 from models.stored import load_table
-from models.trials import TrialResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from models.fit import Encoded
+    from models.phase import Done
 
     Progress = Callable[[dict[str, Any]], None]
 
@@ -80,12 +80,6 @@ def train_remotely(
         with _alone(Path(folder) / asked.name, progress):
             done = train_job(encoded, asked, Path(folder), progress)
     return json.dumps(asdict(done), allow_nan=False)
-
-
-def done_of(text: str) -> Done:
-    """Read back what `train_remotely` returned."""
-    found = json.loads(text)
-    return Done(**{**found, "results": [TrialResult(**each) for each in found["results"]]})
 
 
 @lru_cache(maxsize=1)

@@ -8,18 +8,22 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models import helper
 from models.batch import train_batch
-from models.crew import Crew, Helper
+from models.crew import Crew
 from models.encode import Columns, TrainingTable
 from models.fit import encode
 from models.fitted import Fitted
 from models.halving import Halving
+from models.helper import Helper
 from models.phase import DONE
 from models.settings import TrainSettings
 from models.shapes import divided, group
@@ -157,9 +161,10 @@ def test_earlier_trials_take_part_in_the_comparison(tmp_path):
 
 
 def test_processes_beside_change_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("models.crew.HIRE", 0.0)
+    monkeypatch.setattr("models.crew.ENGAGE", 0.0)
     monkeypatch.setattr("models.shapes.WORTH", 0.0)
-    asked, base, helped = trials(6), settings(), []
+    whose = ContextVar("whose", default="nobody's")
+    asked, base, helped, heard = trials(6), settings(), [], set()
     alone = train(tmp_path / "one", asked, halving=HALVING)
     real = Helper.train
 
@@ -170,10 +175,17 @@ def test_processes_beside_change_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(Helper, "train", counted)
     encoded = encode(table(), base)
     with Crew(encoded, base, tmp_path / "two", workers=2) as crew:
+        spare = helper.take()
+        helper._SPARE.append(spare)  # it got ready before there was a crew
         crew._hire(1)
-        assert crew.helpers[0].started.wait(120)
-        several = train_batch(encoded, asked, crew=crew, halving=HALVING)
+        assert crew.helpers == [spare]
+        assert spare.started.wait(120)
+        whose.set("the run's")
+        hears = lambda _: heard.add((threading.current_thread().name, whose.get()))  # noqa: E731
+        several = train_batch(encoded, asked, crew=crew, halving=HALVING, progress=hears)
     assert helped
+    assert len(heard) > 1  # from more than one thread,
+    assert {context for _, context in heard} == {"the run's"}  # all in the context of the run
     assert told(alone) == told(several)
     assert crew.helpers[0].process.poll() is not None  # nobody is left
 
@@ -190,10 +202,10 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(tmp_path, monkeypatch):
         assert crew.helpers[0].started.wait(120)
 
         def progress(_):
-            for helper in crew.helpers:
+            for each in crew.helpers:
                 if not killed:
-                    os.kill(helper.process.pid, signal.SIGKILL)
-                    killed.append(helper.process.pid)
+                    os.kill(each.process.pid, signal.SIGKILL)
+                    killed.append(each.process.pid)
 
         result = train_batch(encoded, asked, crew=crew, progress=progress)
     assert killed
@@ -226,8 +238,11 @@ def test_a_group_that_finds_no_memory_is_halved_and_tried_again(tmp_path, monkey
     result = train(tmp_path / "short", asked, halving=HALVING)
     assert sizes[:3] == [4 * FOLDS, 2 * FOLDS, 2 * FOLDS]
     assert "divided" in result.notes[0]
+    last = train(tmp_path / "last", asked)  # without a rung the parts leave fitted populations
+    assert len(last.fitted) == 2
     monkeypatch.setattr(phase, "run", real)
     assert told(result) == told(train(tmp_path / "enough", asked, halving=HALVING))
+    assert told(last) == told(train(tmp_path / "whole", asked))
 
 
 def test_what_cannot_be_trained_says_why(tmp_path, monkeypatch):
