@@ -122,28 +122,6 @@ def measure(
     return {name: result[name] for name in names}
 
 
-def paired(
-    found: Predictions,
-    other: Predictions,
-    name: str,
-    *,
-    weight: np.ndarray,
-    identity: np.ndarray,
-    seed: int = 0,
-) -> Interval:
-    """By how much `found` is better than `other` on the same rows; above 0 is better, always."""
-    metric = lookup(name)
-    sign = 1.0 if metric.direction == "max" else -1.0
-
-    def gain(weights: np.ndarray) -> np.ndarray:
-        return sign * (metric.function(found, weights) - metric.function(other, weights))
-
-    passes = 2 * (len(found.rankings) if name in {"roc_auc", "average_precision"} else 1)
-    count = resamples_for(len(weight), passes)
-    value = float(gain(weight[None, :].astype(np.float64))[0])
-    return _interval(value, np.concatenate([gain(w) for w in draws(identity, weight, count, seed)]))
-
-
 def mean(values: np.ndarray, *, weight: np.ndarray, identity: np.ndarray) -> Interval:
     """Weighted mean of values per row with a normal interval over identities (delta method)."""
     total = weight.sum()

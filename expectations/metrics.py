@@ -76,18 +76,17 @@ def average_precision(found: Predictions, weights: np.ndarray) -> np.ndarray:
 
 def log_loss(found: Predictions, weights: np.ndarray) -> np.ndarray:
     """Mean negative log probability of the true class, in nats; probabilities clipped at 1e-7."""
-    return _mean(found.loss, weights)
+    return _mean(PER_ROW["log_loss"](found), weights)
 
 
 def brier(found: Predictions, weights: np.ndarray) -> np.ndarray:
     """Mean squared error of the probabilities; binary: the positive class, else the sum of all."""
-    squared = (found.p - found.one_hot) ** 2
-    return _mean(squared[:, 1] if found.task == "binary" else squared.sum(axis=1), weights)
+    return _mean(PER_ROW["brier"](found), weights)
 
 
 def accuracy(found: Predictions, weights: np.ndarray) -> np.ndarray:
     """Share of rows whose predicted label is the true one."""
-    return _mean((found.label == found.target).astype(np.float64), weights)
+    return _mean(PER_ROW["accuracy"](found), weights)
 
 
 def _hits(found: Predictions, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -132,19 +131,17 @@ def ece(found: Predictions, weights: np.ndarray) -> np.ndarray:
 
 def expected_cost(found: Predictions, weights: np.ndarray) -> np.ndarray:
     """Mean cost of the predicted labels under the settings' cost matrix."""
-    if found.costs is None:
-        return np.full(len(weights), np.nan)
-    return _mean(found.costs[found.target, found.label].astype(np.float64), weights)
+    return _mean(PER_ROW["expected_cost"](found), weights)
 
 
 def rmse(found: Predictions, weights: np.ndarray) -> np.ndarray:
     """Root of the mean squared error, in the target's unit."""
-    return np.sqrt(_mean(found.residual**2, weights))
+    return np.sqrt(_mean(PER_ROW["rmse"](found), weights))
 
 
 def mae(found: Predictions, weights: np.ndarray) -> np.ndarray:
     """Mean absolute error, in the target's unit."""
-    return _mean(np.abs(found.residual), weights)
+    return _mean(PER_ROW["mae"](found), weights)
 
 
 def median_ae(found: Predictions, weights: np.ndarray) -> np.ndarray:
@@ -176,10 +173,38 @@ def r2(found: Predictions, weights: np.ndarray) -> np.ndarray:
 
 def rmsle(found: Predictions, weights: np.ndarray) -> np.ndarray:
     """Root mean squared error of log(1 + y); predictions below 0 count as 0, NaN if a target is."""
+    return np.sqrt(_mean(PER_ROW["rmsle"](found), weights))
+
+
+def _squared_share(found: Predictions) -> np.ndarray:
+    squared = (found.p - found.one_hot) ** 2
+    return squared[:, 1] if found.task == "binary" else squared.sum(axis=1)
+
+
+def _cost(found: Predictions) -> np.ndarray:
+    if found.costs is None:
+        return np.full(len(found.target), np.nan)
+    return found.costs[found.target, found.label].astype(np.float64)
+
+
+def _squared_log(found: Predictions) -> np.ndarray:
     if (found.target < 0).any():
-        return np.full(len(weights), np.nan)
+        return np.full(len(found.target), np.nan)
     said = np.log1p(np.maximum(found.residual + found.target, 0.0))
-    return np.sqrt(_mean((said - np.log1p(found.target)) ** 2, weights))
+    return (said - np.log1p(found.target)) ** 2
+
+
+# What each row adds (N,) to the metrics that are the weighted mean of it, or the root of the mean.
+PER_ROW: dict[str, Callable[[Predictions], np.ndarray]] = {
+    "log_loss": lambda found: found.loss,
+    "brier": _squared_share,
+    "accuracy": lambda found: (found.label == found.target).astype(np.float64),
+    "expected_cost": _cost,
+    "mae": lambda found: np.abs(found.residual),
+    "rmse": lambda found: found.residual**2,
+    "rmsle": _squared_log,
+}
+ROOTS = frozenset({"rmse", "rmsle"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from expectations.gate import Evidence, Rules, deciding_metric, judge
+from expectations.gate import Evidence, Rules, Verdict, deciding_metric, fitting, judge
+from flows.gate_spec import GateSpec
 
 
 def known(
@@ -30,7 +33,9 @@ def test_a_floor_that_is_met_promotes_with_its_number() -> None:
     verdict = judge(GOOD, Rules(floors={"roc_auc": 0.7}))
     assert verdict.outcome == "promote"
     assert verdict.decided_by == "roc_auc"
-    assert verdict.reasons[0] == "roc_auc 0.8 (95 % 0.75 to 0.85) on test is at least 0.7"
+    assert verdict.reasons[0] == (
+        "roc_auc 0.8 (95 % 0.75 to 0.85) on test is at least 0.7 (gate.floors.roc_auc = 0.7)"
+    )
 
 
 def test_a_floor_that_is_missed_rejects_and_stands_first() -> None:
@@ -123,3 +128,109 @@ def test_unknown_and_misfitting_metrics_are_refused_by_name() -> None:
 def test_the_deciding_metric_follows_the_task() -> None:
     found = [deciding_metric(task, Rules()) for task in ("binary", "multiclass", "regression")]
     assert found == ["roc_auc", "log_loss", "rmse"]
+
+
+@pytest.mark.parametrize(
+    ("span", "outcome", "words"),
+    [
+        ((0.85, 0.82, 0.88), "promote", "lower bound 0.82 is at least 0.8"),
+        ((0.85, 0.78, 0.9), "inconclusive", "about 981 test rows would tell"),
+        ((0.75, 0.7, 0.79), "reject", "a floor of 0.700 would have let it pass"),
+        ((0.79, 0.7, 0.85), "inconclusive", "a floor of 0.700 would have let it pass"),
+    ],
+)
+def test_a_floor_with_confidence_is_held_against_the_lower_bound(
+    span: tuple[float, float, float], outcome: str, words: str
+) -> None:
+    evidence = replace(known(roc_auc=span), rows=500, units=500)
+    verdict = judge(evidence, Rules(floors_lower={"roc_auc": 0.8}))
+    assert (verdict.outcome, verdict.decided_by) == (outcome, "floors_lower")
+    assert words in verdict.reasons[0]
+    assert "gate.floors_lower.roc_auc = 0.8" in verdict.reasons[0]
+
+
+def test_a_floor_with_confidence_for_an_error_is_held_against_the_upper_bound() -> None:
+    evidence = known("regression", rmse=(2.0, 1.9, 2.1))
+    asked = {
+        bound: judge(evidence, Rules(floors_lower={"rmse": bound})) for bound in (2.2, 2.05, 1.8)
+    }
+    assert [v.outcome for v in asked.values()] == ["promote", "inconclusive", "reject"]
+
+
+def test_what_a_missed_floor_would_let_pass_does_let_it_pass() -> None:
+    missed = judge(GOOD, Rules(floors={"roc_auc": 0.9}))
+    assert missed.reasons[0].endswith("a floor of 0.800 would have let it pass")
+    assert judge(GOOD, Rules(floors={"roc_auc": 0.8})).outcome == "promote"
+
+
+@pytest.mark.parametrize(
+    ("low", "share", "outcome"),
+    [(0.0, 0.02, "promote"), (0.04, 0.06, "inconclusive"), (0.2, 0.3, "reject")],
+)
+def test_a_declared_direction_is_held_to_its_share_of_rows(
+    low: float, share: float, outcome: str
+) -> None:
+    text = "increase age -> not lower risk"
+    tried = {"text": text, "rows": 200, "violations": int(200 * share), "share": share}
+    tried |= {"low": low, "high": 1.0, "allowed": 0.05, "holds": share <= 0.05}
+    verdict = judge(replace(GOOD, checks={"directions": [tried]}), Rules())
+    assert verdict.outcome == outcome
+    finding = next(each for each in verdict.findings if each.by == "directions")
+    assert text in finding.reason
+
+
+def test_a_direction_that_could_not_be_tried_is_not_judged_and_no_pass() -> None:
+    tried = {"text": "increase age -> not lower risk", "rows": 0, "violations": 0, "share": None}
+    verdict = judge(replace(GOOD, checks={"directions": [{**tried, "holds": None}]}), Rules())
+    assert verdict.findings[-1].outcome == "not judged"
+    assert verdict.outcome == "promote"
+
+
+def test_a_floor_of_stability_is_held() -> None:
+    checks = {"robustness": {"missing": {"share": 0.9, "low": 0.88, "high": 0.92}, "noise": None}}
+    evidence = replace(GOOD, checks=checks)
+    assert judge(evidence, Rules(robustness={"missing": 0.85})).outcome == "promote"
+    broken = judge(evidence, Rules(robustness={"missing": 0.95, "noise": 0.9}))
+    assert (broken.outcome, broken.decided_by) == ("reject", "robustness")
+    assert "gate.robustness.missing = 0.95" in broken.reasons[0]
+    assert "no cell could be disturbed" in broken.reasons[-1]
+
+
+def test_rules_come_from_the_settings_and_travel_as_json() -> None:
+    gate = GateSpec.model_validate(
+        {"floors": {"roc_auc": 0.7}, "margin": "2%", "slices": "sex", "robustness": {"noise": 0.9}}
+    )
+    rules = Rules.of(gate)
+    assert (rules.margin, rules.floors) == ("2%", {"roc_auc": 0.7})
+    stored = json.loads(json.dumps(rules.to_json()))
+    assert Rules.from_json(stored) == rules
+    with pytest.raises(ValueError, match=r"however: futuristic"):
+        Rules.from_json({**stored, "futuristic": 1})
+
+
+def test_margins_are_amounts_or_shares_of_the_champions_value() -> None:
+    assert Rules(margin=0.01).margin_in("roc_auc", 0.8).value == 0.01
+    assert Rules(margin="2%").margin_in("rmse", 50.0).value == pytest.approx(1.0)
+    assert Rules(margin="2%").margin_in("rmse", 50.0).setting == 'gate.margin = "2%" of 50'
+    assert Rules().margin_in("roc_auc", 0.8).value == 0.005
+    assert Rules().margin_in("rmse", 50.0).value == pytest.approx(1.0)
+    assert Rules().margin_in("r2", -0.5).value == pytest.approx(0.01)
+    assert Rules().drop_in("accuracy", 0.8).value == 0.05
+    assert "default" in Rules().drop_in("rmse", 50.0).setting
+    for wrong in ("2", "x%", "-2%", -0.1, float("nan")):
+        with pytest.raises(ValueError, match=r"gate\.margin must be"):
+            Rules(margin=wrong)
+
+
+def test_every_rules_metric_must_fit_the_task() -> None:
+    with pytest.raises(ValueError, match=r"gate\.floors_lower must be a metric of a binary task"):
+        fitting("binary", Rules(floors_lower={"rmse": 1.0}))
+    with pytest.raises(ValueError, match="below 1"):
+        Rules(confidence=1.0)
+
+
+def test_a_verdict_travels_as_json() -> None:
+    verdict = judge(GOOD, Rules(floors={"roc_auc": 0.9}, floors_lower={"roc_auc": 0.6}))
+    stored = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
+    assert Verdict.from_json(stored) == verdict
+    assert not any("; " in reason for reason in verdict.reasons)  # they are joined by it

@@ -27,7 +27,6 @@ def binary(rows: int, seed: int, *, lift: float = 1.0) -> Predictions:
 
 # Bounds may be None; these tests know where they are not.
 measure: Any = intervals.measure
-paired: Any = intervals.paired
 delong: Any = intervals.delong
 
 
@@ -163,30 +162,6 @@ def test_a_class_missing_from_many_resamples_leaves_no_bounds() -> None:
     interval = measure(few, ["average_precision"], **whole(few))["average_precision"]
     assert interval.value is not None
     assert interval.low is None
-
-
-def test_paired_gain_is_above_zero_for_the_better_model_in_both_directions() -> None:
-    good, bad = binary(500, 4, lift=2.0), binary(500, 4, lift=0.3)
-    for name in ("roc_auc", "log_loss", "brier", "accuracy"):
-        gain = paired(good, bad, name, **whole(good))
-        loss = paired(bad, good, name, **whole(good))
-        assert gain.low > 0, name
-        assert loss.high < 0, name
-    equal = paired(good, good, "roc_auc", **whole(good))
-    assert (equal.value, equal.low, equal.high) == (0, 0, 0)
-
-
-def test_paired_interval_is_narrower_than_two_apart() -> None:
-    good = binary(500, 4)
-    near = Predictions(
-        task="binary",
-        target=good.target,
-        probabilities=np.clip(good.p + 0.01 * np.array([-1, 1]), 0, 1),
-        label=good.label,
-    )
-    gain = paired(good, near, "log_loss", **whole(good))
-    apart = measure(good, ["log_loss"], **whole(good))["log_loss"]
-    assert gain.standard_error < 0.5 * apart.standard_error
 
 
 def test_mean_equals_the_textbook_for_equal_rows() -> None:
