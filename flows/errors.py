@@ -6,6 +6,7 @@ PenstockError                 something that must hold does not; exit code 1
 ├── ArtifactRefused           the model failed its examination in a fresh process; exit code 4
 ├── TrainingFailed            no member of the population reached a finite loss; exit code 1
 ├── OutOfTime                 the run took longer than its schedule allows; exit code 1
+├── Doubt                     models cannot be compared; a finding of the gate, which ends no run
 └── Busy                      another run of the same name holds the lock; exit code 1
     └── Skipped               the same, where the schedule says that it is to be skipped; exit code 0
 
@@ -53,6 +54,10 @@ class ArtifactRefused(PenstockError, RuntimeError):  # noqa: N818 - the word tha
 
 class TrainingFailed(PenstockError, RuntimeError):  # noqa: N818 - the word that users read
     """Training ended without a usable member, for instance because every loss was NaN."""
+
+
+class Doubt(PenstockError, RuntimeError):  # noqa: N818 - the word that users read
+    """A comparison cannot be made, so nothing is concluded; says what was found and what to do."""
 
 
 class Busy(PenstockError, RuntimeError):  # noqa: N818 - the word that users read

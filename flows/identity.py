@@ -67,6 +67,16 @@ def hexadecimal(hashes: NDArray[np.uint64]) -> NDArray[np.str_]:
     return np.frombuffer(digits, dtype="S16").astype("U16")
 
 
+def from_hexadecimal(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """Return what `hexadecimal` wrote as hashes again; ValueError where it is something else."""
+    packed = bytes.fromhex("".join(texts))
+    if len(packed) != 8 * len(texts):
+        raise ValueError(
+            f"{len(texts):,} identities need 16 digits each, found {len(packed):,} bytes"
+        )
+    return np.frombuffer(packed, dtype=">u8").astype(np.uint64)
+
+
 def cell_hashes(values: pd.Series) -> NDArray[np.uint64]:
     """Return a hash per cell by its value: numbers and booleans, dates, texts."""
     import pandas as pd

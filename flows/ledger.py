@@ -9,6 +9,7 @@ import numpy as np
 from expectations.failure import shown
 from flows.header import RESERVED
 from flows.identity import hexadecimal, text_hashes
+from flows.timeline import known_ticks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ def counts_of(plan: Plan) -> dict[str, Any]:
 
 
 def ledger_of(plan: Plan) -> pd.DataFrame:
-    """Return row, identity, side, fold and, where there are groups, the group of each row."""
+    """Return row, identity, side, fold and, where they are declared, group and time of each row."""
     import pandas as pd
 
     rows = plan.frame["__row__"] if "__row__" in plan.frame else np.arange(len(plan.frame))
@@ -45,7 +46,15 @@ def ledger_of(plan: Plan) -> pd.DataFrame:
     if plan.spec.data.group:
         groups: Any = plan.frame[plan.spec.data.group]
         columns["group"] = hexadecimal(text_hashes(groups))
+    if plan.spec.data.time:
+        columns["time"], _ = known_ticks(plan.frame[plan.spec.data.time])
     return pd.DataFrame(columns)
+
+
+def _time_of(plan: Plan) -> dict[str, Any] | None:
+    """Say what the ledger's times are: microseconds since 1970 (UTC), or the column's numbers."""
+    name = plan.spec.data.time
+    return None if not name else {"column": name, "dates": known_ticks(plan.frame[name])[1]}
 
 
 def facts_of(plan: Plan) -> dict[str, Any]:
@@ -57,6 +66,7 @@ def facts_of(plan: Plan) -> dict[str, Any]:
     return {
         "scheme": plan.scheme,
         "frozen": plan.frozen,
+        "time": _time_of(plan),
         "rows": len(plan.frame),
         "identities": distinct,
         "counts": counts_of(plan),

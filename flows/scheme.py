@@ -2,6 +2,8 @@
 
 - The scheme names the identity's algorithm and columns, the shares, the seed and the salts.
 - An earlier scheme is kept as long as the settings that it rests on and its columns are the same.
+- `differences` says in words what changed between two; `identity_digest` names what a row or group
+  is known by, whatever the sides.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from expectations.failure import Example, Failure, describe, shown
 from flows.errors import DataRefused
 from flows.header import RESERVED
 from flows.identity import ALGORITHM, identities
+from flows.stage import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +25,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flows.spec import Spec
+
+
+SETTINGS = {
+    "algorithm": "the algorithm of identities",
+    "by": "split.by",
+    "id": "data.id",
+    "group": "data.group",
+    "time": "data.time",
+    "test": "split.test",
+    "validation": "split.validation",
+    "seed": "split.seed",
+    "folds": "the number of folds",
+    "salt": "the salt of the sides",
+}
+"""What of a scheme a person can recognise, as it is called."""
 
 
 def scheme_of(
@@ -74,9 +92,39 @@ def row_identity(spec: Spec, frame: pd.DataFrame, scheme: Mapping[str, Any]) -> 
     return identities(frame, scheme["columns"], as_text=False)
 
 
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say in words how the scheme `now` differs from an earlier one."""
+    found = [
+        f"{name} was {_said(before.get(key))} and is {_said(now.get(key))}"
+        for key, name in SETTINGS.items()
+        if (before.get(key) or None) != (now.get(key) or None)
+    ]
+    old, new = before.get("columns") or [], now.get("columns") or []
+    if before.get("id") or now.get("id"):
+        return found
+    found += [f"a row is no longer known by {shown(name)}" for name in old if name not in new]
+    found += [f"a row is now also known by {shown(name)}" for name in new if name not in old]
+    return found + (["the order of the columns changed"] if not found and old != new else [])
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(shown(name) for name in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def identity_digest(scheme: Mapping[str, Any]) -> str:
+    """Return the digest of what makes two rows or groups one under `scheme`."""
+    parts = {key: scheme.get(key) or None for key in ("algorithm", "id", "group", "columns")}
+    return digest_of(parts | {"by time": scheme.get("by") == "time"})[:16]
+
+
 def present(frame: pd.DataFrame, names: tuple[str, ...], key: str) -> None:
     """Refuse rows without a value in the columns that the settings key `key` names."""
     for name in names:
+        if name not in frame:
+            msg = f"{key} names {shown(name)}, which the contract does not have: add it there, or leave it out"
+            raise DataRefused(msg)
         cells: Any = frame[name]
         missing = np.flatnonzero(cells.isna() | (cells == "").fillna(value=False))
         if len(missing):

@@ -66,21 +66,38 @@ def by_time(plan: Plan, previous: Mapping[str, Any] | None) -> None:
 
 def _ticks(frame: pd.DataFrame, name: str) -> tuple[NDArray[Any], bool]:
     """Return time as sortable numbers: microseconds (UTC), or the column's own numbers."""
-    import pandas as pd
-
-    cells: Any = frame[name]
-    if not pd.api.types.is_numeric_dtype(cells.dtype) and not _is_date(cells):
-        numbers: Any = pd.to_numeric(cells, errors="coerce")
-        dates = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
-        cells = numbers if numbers.notna().all() else dates
+    cells = _moments(frame[name])
     missing = np.flatnonzero(cells.isna())
     if len(missing):
         raise _unreadable(frame, name, missing)
     if not _is_date(cells):
         return cells.to_numpy(np.float64), False
-    if cells.dt.tz is not None:
-        cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
     return cells.to_numpy().astype("datetime64[us]").view(np.int64), True
+
+
+def known_ticks(cells: Any) -> tuple[NDArray[np.float64], bool]:
+    """Return the same as float64, NaN where a cell is no time, and whether these are dates.
+
+    Microseconds are whole in float64 up to the year 2255.
+    """
+    cells = _moments(cells)
+    if not _is_date(cells):
+        return cells.to_numpy(dtype=np.float64, na_value=np.nan), False
+    ticks = cells.to_numpy().astype("datetime64[us]").view(np.int64).astype(np.float64)
+    return np.where(cells.isna(), np.nan, ticks), True
+
+
+def _moments(cells: Any) -> Any:
+    """Read cells as numbers or as dates (UTC, without a zone), whichever they are."""
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(cells.dtype) and not _is_date(cells):
+        numbers: Any = pd.to_numeric(cells, errors="coerce")
+        dates = pd.to_datetime(cells, format="ISO8601", errors="coerce", utc=True)
+        cells = numbers if numbers.notna().all() else dates
+    if _is_date(cells) and cells.dt.tz is not None:
+        cells = cells.dt.tz_convert("UTC").dt.tz_localize(None)
+    return cells
 
 
 def _is_date(cells: pd.Series) -> bool:
