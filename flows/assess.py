@@ -7,6 +7,8 @@
 - `comparison`: the network against the best rung, chosen on validation, in one sentence.
 - `confusion`, `curves`, `calibration` or `residuals`, `scatter` of the test rows; `importance` of
   columns on validation rows; `worst` test rows with their raw cells; `notes`.
+- `slices`, `robustness`, and where the settings ask for them `fairness`, `conformal`,
+  `direction_tests`.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ def assess(
         ArtifactRefused: the exported graph refuses rows that passed the contract.
 
     """
+    from flows.gate_checks import checks
     from flows.ladder import climb, comparison
     from flows.sides import answered, crossfitted, judged
     from flows.tables import write_parquet
@@ -63,10 +66,12 @@ def assess(
     evidence = _known_of(known, sides, metric, spec.train.seed)
     evidence["notes"] = notes
     say("climbing the ladder")
-    evidence["ladder"] = climb(known, sides, metric, spec.train.seed)
+    evidence["ladder"] = climb(known, sides, metric, spec.train.seed, train_dir)
     evidence["comparison"] = comparison(evidence["ladder"], metric)
     say("shuffling columns")
     evidence["importance"] = _importance(known, session, sides["validation"], spec.train.seed)
+    say("looking into slices")
+    evidence |= checks(spec, known, session, sides, metric, clean, table)
     evidence["worst"] = _worst(known, test, table, evidence["importance"])
     (out / "evidence.json").write_text(
         json.dumps(evidence, ensure_ascii=False, allow_nan=False), encoding="utf-8"

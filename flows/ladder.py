@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from expectations.predictions import Predictions
     from flows.sides import Judged, Side
@@ -22,51 +24,87 @@ RUNG_METRICS = {
     "regression": ("rmse", "mae", "r2"),
 }
 RUNG_RESAMPLES = 400
-MANY_CELLS = 500_000
 LABELS = {"dummy": "dummy", "linear": "linear model", "hist_gradient_boosting": "gradient boosting"}
 
 
-def climb(known: Judged, sides: Mapping[str, Side], metric: str, seed: int) -> list[dict[str, Any]]:
-    """Every rung on the rows of the network, with its distance to it."""
+def climb(
+    known: Judged, sides: Mapping[str, Side], metric: str, seed: int, kept: Path | None = None
+) -> list[dict[str, Any]]:
+    """Every rung on the rows of the network, with its distance to it.
+
+    `kept` is where the training left the rungs that it had fitted; others are fitted here.
+    """
     at = {name: known.at(side.row) for name, side in sides.items()}
-    table, positions = _training_table(known)
-    rungs = _rungs(table, _blocks(known, at["test"]), seed)
-    place = np.full(len(known.row), -1)
-    place[positions] = np.arange(len(positions))
     result = []
-    for rung in rungs:
+    for rung in _climbed(known, at, seed, kept):
         entry: dict[str, Any] = {"name": rung.name, "label": LABELS.get(rung.name, rung.name)}
         entry |= {"seconds": round(rung.seconds, 3), "failed": rung.failed}
         entry |= {
             "metrics": {},
             "gain": {"test": {"metric": metric}, "validation": {"metric": metric}},
         }
-        if rung.failed is None and rung.test is not None:
-            said = {"validation": rung.validation[place[at["validation"]]], "test": rung.test}
+        if rung.failed is None:
             for name, side in sides.items():
-                other = known.predictions(at[name], said[name])
+                other = known.predictions(at[name], rung.said[name])
                 entry["metrics"][name] = _rung_metrics(known, side, other, metric, seed)
                 entry["gain"][name] |= _gain(side, other, metric, seed)
         result.append(entry)
     return result
 
 
-def _rungs(table: Any, test: tuple[np.ndarray, np.ndarray], seed: int) -> list[Any]:
-    """Fit one rung after the other, on one thread where the table is small.
+@dataclass(frozen=True, kw_only=True)
+class _Rung:
+    """What a rung says of the rows of each side."""
 
-    There boosting's threads only wait for one another: 30 s instead of 0.6 s were seen on a busy
-    machine. A limit holds for libraries that are loaded already, so each rung gets its own.
-    """
-    from threadpoolctl import threadpool_limits
+    name: str
+    said: Mapping[str, np.ndarray]
+    seconds: float
+    failed: str | None = None
 
-    from models.baselines import BASELINES, ladder
 
-    threads = 1 if table.numbers.size + table.categories.size < MANY_CELLS else None
-    rungs: list[Any] = []
-    for name in BASELINES:
-        with threadpool_limits(limits=threads):
-            rungs += ladder(table, *test, seed=seed, names=(name,))
-    return rungs
+def _climbed(
+    known: Judged, at: Mapping[str, np.ndarray], seed: int, kept: Path | None
+) -> list[_Rung]:
+    """Each rung, as the training fitted it or fitted now, in the ladder's order."""
+    from models.baselines import BASELINES
+
+    found = _kept(known, at, kept) if kept is not None else {}
+    left = [name for name in BASELINES if name not in found]
+    found |= {rung.name: rung for rung in _fitted(known, at, seed, left)}
+    return [found[name] for name in BASELINES]
+
+
+def _kept(known: Judged, at: Mapping[str, np.ndarray], folder: Path) -> dict[str, _Rung]:
+    from models.saved_rungs import FACTS, load_rungs
+
+    found = dict[str, _Rung]()
+    if not (folder / FACTS).is_file():
+        return found
+    rungs = load_rungs(folder)
+    test = _blocks(known, at["test"])
+    for rung in rungs.fitted:
+        if rung.form is not None:
+            said = {
+                "validation": rungs.validation(rung, known.row[at["validation"]]),
+                "test": rungs.test(rung, *test),
+            }
+            found[rung.name] = _Rung(name=rung.name, said=said, seconds=rung.seconds)
+    return found
+
+
+def _fitted(
+    known: Judged, at: Mapping[str, np.ndarray], seed: int, names: Sequence[str]
+) -> Iterator[_Rung]:
+    from models.baselines import ladder
+
+    table, positions = _training_table(known)
+    place = np.full(len(known.row), -1)
+    place[positions] = np.arange(len(positions))
+    for rung in ladder(table, *_blocks(known, at["test"]), seed=seed, names=tuple(names)):
+        said = {} if rung.test is None else {"test": rung.test}
+        said["validation"] = rung.validation[place[at["validation"]]]
+        failed = rung.failed or (None if rung.test is not None else "there are no test rows")
+        yield _Rung(name=rung.name, said=said, seconds=rung.seconds, failed=failed)
 
 
 def _training_table(known: Judged) -> tuple[Any, np.ndarray]:
@@ -114,7 +152,7 @@ def _rung_metrics(
 
 
 def _gain(side: Side, other: Predictions, metric: str, seed: int) -> dict[str, Any]:
-    from expectations.intervals import paired
+    from expectations.compare import paired
 
     if not len(side.row):
         return {"value": None, "low": None, "high": None}

@@ -57,7 +57,7 @@ class Maker:
             split = read_json(artifact.path / "split.json")
             FrozenSplit(self.home.root, self.spec).record(self.made["validate"].digest, split)
             classes = split["counts"]["train"].get("classes") or {}
-            self._costs_fit(classes)
+            self._labels_fit(classes)
             self._sweep_fits(split, regression=not classes)
         for warning in (*artifact.facts.get("notes", ()), *artifact.facts.get("warnings", ())):
             if isinstance(warning, str):
@@ -106,19 +106,28 @@ class Maker:
         return True
 
     def _gate_fits(self, validated: Artifact) -> None:
-        """Refuse a metric or a floor that does not fit the task before anything is trained."""
-        from expectations.gate import Rules, fitting
+        """Refuse a metric, a floor or a column that does not fit before anything is trained."""
+        from expectations.contract import Contract
+        from expectations.gate import fitting
+        from flows.judging import rules_of
+        from flows.slice_columns import known_columns
 
-        gate = self.spec.gate
-        task = read_json(validated.path / "schema.json")["task"]
+        schema, rules = read_json(validated.path / "schema.json"), rules_of(self.spec)
+        contract = Contract.load(self.made["contract"].path / "contract.toml")
+        ignored = [n for n, column in contract.columns.items() if column.role == "ignored"]
+        known_columns(self.spec, schema, ignored)
         try:
-            fitting(task, Rules(metric=gate.metric, floors=gate.floors))
+            fitting(schema["task"], rules)
         except ValueError as error:
             msg = f"{self.spec.path}: gate: {error}"
             raise SettingsError(msg) from None
 
-    def _costs_fit(self, classes: Mapping[str, int]) -> None:
-        """Refuse costs that do not fit the labels before anything is trained."""
+    def _labels_fit(self, classes: Mapping[str, int]) -> None:
+        """Refuse costs and directions that do not fit the labels before anything is trained."""
+        from flows.slice_columns import known_answers
+
+        schema = read_json(self.made["validate"].path / "schema.json")
+        known_answers(self.spec, schema, classes)
         if self.spec.decision is None:
             return
         from models.decide import cost_matrix

@@ -201,6 +201,13 @@ SEARCH = tuple(
     for name in SweepSpec.model_fields
     if name not in ("enabled", "storage", "study")  # where a study is kept changes nothing in it
 )
+ASSESSED = tuple(
+    f"gate.{name}"
+    for name in (
+        *("metric", "slices", "find_slices", "min_support"),
+        *("fairness", "conformal", "directions"),
+    )
+)
 
 STAGES = (
     Stage(name="load", module="flows.load", needs=(), settings=READING, call=_load, reads=_sources),
@@ -267,7 +274,7 @@ STAGES = (
         name="assess",
         module="flows.assess",
         needs=("load", "validate", "split", "train", "export"),
-        settings=("data", "task", "train.seed", "decision", "gate.metric"),
+        settings=("data", "task", "train.seed", "decision", *ASSESSED),
         call=_assess,
     ),
 )

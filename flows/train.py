@@ -1,7 +1,7 @@
 """The fit: clean rows and a ledger in, a population with its ensemble and calibration out.
 
-- `train` writes `members.safetensors` and `fitted.json` (`models/saved.py`), `validation.parquet`
-  and `curves.json` (`flows/trained.py`).
+- `train` writes `members.safetensors` and `fitted.json` (`models/saved.py`), the ladder's rungs
+  (`models/saved_rungs.py`), `validation.parquet` and `curves.json` (`flows/trained.py`).
 - Rungs of the ladder are fitted on the networks' own folds and may answer with them, or alone.
 - `export` is in `flows/export.py`.
 - Nothing about torch here: `models` fits, this file fetches and carries.
@@ -22,6 +22,8 @@ from flows.training import parts_of, settings_of, training_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    import pandas as pd
 
     from flows.spec import Spec
     from models.encode import TrainingTable
@@ -63,6 +65,7 @@ def train(
     from models.baselines import fit_rungs
     from models.fit import TrainingFailed as Failed
     from models.fit import train_population
+    from models.saved_rungs import Rungs, save_rungs
 
     table, book, labels = training_table(spec, schema, clean, ledger)
     settings = settings_of(spec, len(labels))
@@ -96,9 +99,15 @@ def train(
     _tell(found, say)
     seconds = fitted.facts.pop("seconds", None)
     finish.save(found, out, trained.described(fitted, table, settings, labels))
+    save_rungs(Rungs(fitted=rungs, rows=_rows(book), log=fitted.target.log), out)
     trained.write_validation(found, book, labels, out)
     trained.write_curves([fitted, *sweeps], found, out)
     return trained.facts(found, fitted, seconds)
+
+
+def _rows(book: pd.DataFrame) -> np.ndarray:
+    """Return the positions in table.parquet of the rows that were trained and judged on."""
+    return book["row"].to_numpy(np.int64)
 
 
 def _learned(table: TrainingTable, fitted: Fitted) -> TrainingTable:
