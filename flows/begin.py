@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from flows.detectable import detectable
 from flows.errors import DataRefused, SettingsError
 from flows.home import open_home
+from flows.json_files import read_json
 from flows.maker import Maker
 from flows.progress import Progress
 from flows.settings import load_spec
@@ -54,9 +56,11 @@ def begin(
         seen = "".join(f"\nseen: {warning}" for warning in proposal.warnings)
         msg = f"{wrote}, but a run would end here: {error}{seen}"
         raise DataRefused(msg, error.failures) from None
+    checked = read_json(maker.made["validate"].path / "validation.json")
+    telling = detectable(spec, checked)
     return {
         "settings": settings.name,
         "contract": contract.name,
-        "decisions": proposal.decisions,
+        "decisions": [*proposal.decisions, *([telling] if telling else [])],
         "warnings": proposal.warnings,
     }

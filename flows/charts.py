@@ -44,8 +44,11 @@ def short(value: float) -> str:
 class Plot:
     """One chart with two axes; shapes are added, then `svg` gives the markup."""
 
-    def __init__(self, x: Point, y: Point, *, x_label: str = "", y_label: str = "") -> None:
-        """Set the ranges; a range without width gets one."""
+    def __init__(
+        self, x: Point, y: Point, *, x_label: str = "", y_label: str = "", whole: bool = False
+    ) -> None:
+        """Set the ranges; a range without width gets one. `whole`: x counts something."""
+        self.whole = whole
         self.x, self.y = _widened(x), _widened(y)
         self.labels = (x_label, y_label)
         self.shapes: list[Markup] = []
@@ -110,6 +113,7 @@ class Plot:
                 self.px(value), HEIGHT - BOTTOM + 15, short(value)
             )
             for value in ticks(*self.x)
+            if not self.whole or value == round(value)
         )
         x_label, y_label = self.labels
         parts.append(

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from flows import cli_servers
+from flows import cli_registry, cli_servers
 from flows.terminal import AsJson, Set, SpecFile, for_people, spec_of, write_json
 
 EXIT_CODES = {"rejected": 4, "refused": 3, "failed": 1}
@@ -25,8 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From a table and a short settings file to a registered model that has earned its place.",
 )
-
-cli_servers.add_to(app)
 
 
 def main() -> None:
@@ -147,23 +145,6 @@ def score(
 
 
 @app.command()
-def why(
-    what: Annotated[str, typer.Argument(metavar="RUN|MODEL[@alias]", help="A run id or a model.")],
-    as_json: AsJson = False,
-) -> None:
-    """Say what decided: the verdict in a sentence, and the reasons."""
-    with for_people():
-        from flows.why import as_text
-        from flows.why import why as explain
-
-        answer = explain(what, Path.cwd())
-        if as_json:
-            write_json(answer)
-        else:
-            print(as_text(answer))
-
-
-@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check the installation and the home, and say what to do."""
     with for_people():
@@ -204,3 +185,7 @@ def clean(
         home = find_home(Path.cwd())
         removed = retire(home, days=days, gigabytes=0.0 if everything else gigabytes)
         print(f"removed {len(removed)} from {home.root}")
+
+
+cli_registry.add_to(app)
+cli_servers.add_to(app)

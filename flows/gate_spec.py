@@ -40,7 +40,7 @@ class GateSpec(Section):
     max_age: str | None = None
     """An older champion raises an alarm, never a promotion; such as "90d"."""
     min_referee: Annotated[int, Field(ge=2)] = 50
-    """The fewest rows, of units never seen by either model, that a comparison may rest on."""
+    """The fewest units (rows, or groups) that neither model has seen that a comparison may rest on."""
     min_match: Annotated[float, Field(ge=0, le=1)] = 0.95
     """The least share of the champion's rows that must be found again in today's data, so that rows
     known to it can be told; 0 where data is replaced as a whole, as by a new survey."""

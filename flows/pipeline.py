@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
-RETRIES: dict[str, list[float]] = {"load": [5, 30], "publish": [5, 30]}
+RETRIES: dict[str, list[float]] = {"load": [5, 30], "judge": [5, 30], "publish": [5, 30]}
 """Seconds before a stage is tried again, where what failed may pass by itself."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
-from flows import sections, sweep_section
+from flows import champion_section, gate_section, sections, sweep_section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +29,11 @@ def report(summary: Mapping[str, Any], parts: Mapping[str, Any], path: Path) -> 
     """Write the page about one run to `path`.
 
     `summary` is summary.json, `parts` the stages' JSON files by name: load, profile, validation,
-    split, fitted, curves, export, evidence. Any part may be missing.
+    split, fitted, curves, export, evidence, history. Any part may be missing.
     """
     settings = summary.get("settings") or {}
     floors = (settings.get("gate") or {}).get("floors") or {}
+    compared = summary.get("gate")
     page = _environment().get_template("report.html.j2")
     text = page.render(
         summary=summary,
@@ -41,6 +42,8 @@ def report(summary: Mapping[str, Any], parts: Mapping[str, Any], path: Path) -> 
         sweep=sweep_section.section(summary, parts),
         network=sections.network(parts),
         evidence=sections.evidence(parts, floors),
+        champion=champion_section.section(compared, parts.get("history") or ()),
+        gate=gate_section.section(parts.get("evidence"), champion_section.slices_of(compared)),
         artifact=_artifact(summary, parts),
         provenance=_provenance(summary, parts),
     )

@@ -14,11 +14,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from flows import runpage
-from flows.errors import DataRefused, PenstockError, SettingsError
+from flows.errors import DataRefused, PenstockError
+from flows.history import history
 from flows.home import open_home, set_aside
 from flows.json_files import read_json, write_json
+from flows.lease import refuse_without
 from flows.maker import Maker
+from flows.reconcile import reconcile
 from flows.retention import retire
+from flows.signing import refuse_bad_key
 from flows.stage import code_digest, digest_of, installed_versions
 from flows.stages import TRAINING, settings_digest
 from flows.summary import parts_of_report, summarize
@@ -37,6 +41,10 @@ if TYPE_CHECKING:
     from flows.stage import Artifact
     from flows.sweep_track import Trials
     from flows.turns import Overlap
+
+
+RACES = 3
+"""How often a model is judged again because another became champion meanwhile."""
 
 
 class Run:
@@ -61,10 +69,12 @@ class Run:
         self.home = open_home(spec.folder)
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         self.folder = self.home.runs / self.id
+        self.bundle = self.folder / "gate"
         self.maker = Maker(spec, self.home, progress)
         self.maker.before_work = self._prepare
         self.maker.on_trials = self._track_trials
         self.made = self.maker.made
+        self.referee: dict[str, Any] = {}
         self.verdict: Verdict | None = None
         self.published: Published | None = None
         self.outcome = "failed"
@@ -77,6 +87,9 @@ class Run:
         """Take the lock of the name and open the MLflow run."""
         from flows.track import Tracker
 
+        if self.spec.gate.mode != "dry_run":
+            refuse_without(self.home)
+            refuse_bad_key()
         with contextlib.ExitStack() as held:
             turn = one_run_at_a_time(
                 self.home, self.spec.name, self.overlap, self.due, self.progress.say
@@ -90,6 +103,7 @@ class Run:
             held.callback(self.tracker.close)
             self._held = held.pop_all()
         runpage.begin(self)
+        self.tracker.later(reconcile, self.home, self.spec.name, self.progress.warn)
         return self
 
     def __exit__(
@@ -121,7 +135,7 @@ class Run:
         elif name == "sweep":
             self.trials.end(read_json(artifact.path / "sweep.json"))
         elif name == "train":
-            self._track_members(artifact)
+            runpage.members(self.tracker, artifact.path)
         return artifact
 
     @property
@@ -153,29 +167,14 @@ class Run:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(validated.path / "quarantined.parquet", place)
 
-    def _track_members(self, trained: Artifact) -> None:
-        curves = read_json(trained.path / "curves.json")
-        fitted = read_json(trained.path / "fitted.json")
-        settings = fitted.get("settings", {})
-        own = [member for member in curves["members"] if member.get("trial") is None]
-        for member in own:  # those of the sweep are there as trials
-            self.tracker.member(
-                name=f"fold {member['fold']} seed {member['seed']}",
-                parameters={**settings, "fold": member["fold"], "member_seed": member["seed"]},
-                curves={runpage.LOSS[side]: member[side] for side in runpage.LOSS},
-                tags={
-                    "penstock.stopped": str(member.get("stopped")),
-                    "penstock.best_epoch": str(member.get("best_epoch")),
-                    "penstock.weight": str(member.get("weight")),
-                },
-                failed=bool(member.get("failed")),
-            )
-
     # ----------------------------------------------------------------- verdict
 
     @property
     def examiner(self) -> Any:
         """The fresh process that questions the model; it warms up while the networks train."""
+        if self._examiner is not None and not self._examiner.alive:
+            self._examiner.close()  # what it was asked about has ended it; others are asked anew
+            self._examiner = None
         if self._examiner is None:
             from models.examine import Examiner
 
@@ -196,38 +195,69 @@ class Run:
         )
 
     def judge(self) -> Verdict:
-        """Ask the gate."""
-        from expectations.gate import Rules, judge
+        """Compare with what is in service, and ask the gate."""
+        from flows.judging import judge_bundle
+        from flows.referee import referee
 
-        gate = self.spec.gate
-        evidence = read_json(self.made["assess"].path / "evidence.json")
-        try:
-            self.verdict = judge(evidence, Rules(metric=gate.metric, floors=gate.floors))
-        except ValueError as error:
-            msg = f"{self.spec.path}: gate: {error}"
-            raise SettingsError(msg) from None
+        self.progress.begin("judge")
+        began = time.monotonic()
+        self.tracker.settle()  # what others left half done is settled, and the run exists
+        made = {name: artifact.path for name, artifact in self.made.items()}
+        self.referee = referee(
+            self.spec,
+            self.home,
+            made,
+            lambda: self.examiner,
+            key=self.key,
+            run=self.id,
+            run_id=self.tracker.run_id,
+            folder=self.bundle,
+            say=self.progress.step,
+        )
+        for line in (*self.referee["alarms"], *self.referee["changes"]):
+            self.progress.warn(line)
+        self.verdict = judge_bundle(self.spec, self.bundle)
+        self.progress.done(
+            "judge", time.monotonic() - began, reused=False, text=self.verdict.outcome
+        )
         return self.verdict
 
     def publish(self) -> str:
-        """Publish by the verdict; return how the run ended."""
-        from flows.publish import publish
-        from flows.summary import candidate
+        """Publish by the verdict; return how the run ended.
 
+        Where another version became champion since the comparison, it is compared with that one.
+        """
         verdict = self.verdict or self.judge()
         if self.spec.gate.mode == "dry_run":
             self.outcome = "dry_run"
             return self.outcome
+        made = self._publish()
+        for _ in range(RACES):
+            if not made.raced:
+                break
+            verdict = self.judge()
+            made = self._publish()
+        self.published = made
+        self.outcome = ENDS[verdict.outcome]
+        if self.outcome == "promoted" and "champion" not in made.aliases:
+            self.outcome = "kept"  # held after a rollback, or overtaken again and again
+        elif self.outcome == "promoted" and made.unchanged and not made.moved:
+            self.outcome = "unchanged"
+        return self.outcome
+
+    def _publish(self) -> Published:
+        from flows.offering import candidate
+        from flows.publish import publish
+
         self.progress.begin("publish")
         began = time.monotonic()
         self.tracker.settle()  # the run must exist before a model can belong to it
-        asked = candidate(self)
-        self.published = publish(self.home, asked, self.tracker.run_id, lambda: self.examiner)
-        self.outcome = ENDS[verdict.outcome]
-        if self.published.unchanged and self.outcome == "promoted" and not self.published.moved:
-            self.outcome = "unchanged"
-        text = f"{self.published.name} version {self.published.version}: {self.outcome}"
+        made = publish(self.home, candidate(self), self.tracker.run_id, lambda: self.examiner)
+        for line in (*made.said, *([made.held] if made.held else [])):
+            self.progress.warn(line)
+        text = f"{made.name} version {made.version}: {', '.join(made.aliases) or 'no alias'}"
         self.progress.done("publish", time.monotonic() - began, reused=False, text=text)
-        return self.outcome
+        return made
 
     # ----------------------------------------------------------- what is left
 
@@ -251,6 +281,9 @@ class Run:
         from flows.report import report
 
         try:
-            report(summary, parts_of_report(self), self.folder / "report.html")
+            parts = parts_of_report(self)
+            if self.published is not None:
+                parts["history"] = history(self.home, self.spec.name)
+            report(summary, parts, self.folder / "report.html")
         except Exception as error:  # noqa: BLE001 - a page that fails must not hide the run's own end
             self.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")

@@ -17,8 +17,10 @@ from flows.mlflow_errors import public, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from flows.run import Run
+    from flows.track import Tracker
 
 FILES = {
     "contract": (("contract.toml", None),),
@@ -62,6 +64,24 @@ def finish(run: Run, summary: Mapping[str, Any], error: BaseException | None) ->
     if metric:
         tracker.page(lambda experiment: page(run.spec, metric, experiment))
     tracker.finish(error)
+
+
+def members(tracker: Tracker, trained: Path) -> None:
+    """Write each member as a child run, but for those that are there as trials of the sweep."""
+    curves, fitted = read_json(trained / "curves.json"), read_json(trained / "fitted.json")
+    settings = fitted.get("settings", {})
+    for member in [each for each in curves["members"] if each.get("trial") is None]:
+        tracker.member(
+            name=f"fold {member['fold']} seed {member['seed']}",
+            parameters={**settings, "fold": member["fold"], "member_seed": member["seed"]},
+            curves={LOSS[side]: member[side] for side in LOSS},
+            tags={
+                "penstock.stopped": str(member.get("stopped")),
+                "penstock.best_epoch": str(member.get("best_epoch")),
+                "penstock.weight": str(member.get("weight")),
+            },
+            failed=bool(member.get("failed")),
+        )
 
 
 def leading(run: Run, summary: Mapping[str, Any]) -> str | None:

@@ -18,7 +18,9 @@ from flows.errors import SettingsError
 from flows.spec import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from flows.gate_spec import GateSpec
 
 PROBLEMS_SHOWN = 10
 LONGEST_VALUE = 60
@@ -55,6 +57,27 @@ def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
     for override in overrides:
         _apply(values, override)
     return _checked(values, file, text, overrides)
+
+
+def gate_with(stored: Mapping[str, Any], overrides: Sequence[str]) -> GateSpec:
+    """Return stored rules of `[gate]` with overrides, which may name those rules alone.
+
+    Raises:
+        SettingsError: an override names something else, or its value is wrong.
+
+    """
+    known = [f"gate.{name}" for name in stored]
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if ".".join(_dotted(key)[:2]) not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            msg = f"--set {key}: what is judged again are {', '.join(known)}{hint}"
+            raise SettingsError(msg)
+    values = {"name": "-", "data": {"source": "-", "target": "-"}, "gate": dict(stored)}
+    for override in overrides:
+        _apply(values, override)
+    return _checked(values, Path("the stored rules"), "", overrides).gate
 
 
 def _read(file: Path) -> str:

@@ -6,28 +6,26 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import ArtifactRefused, DataRefused
-from flows.experiment import model_note, run_link
+from flows.experiment import run_link
+from flows.gate_summary import gate_of
 from flows.json_files import read_json
 from flows.stage import code_digest, digest_of, installed_versions
 from flows.stages import settings_digest
 from flows.sweep_section import summary_of
-from flows.verdict import ENDS, verdict_of
+from flows.verdict import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flows.publish import Candidate
+    from flows.offer import Published
     from flows.run import Run
 
 LONGEST_ERROR = 4000
-READING = ("separator", "encoding", "quote", "header", "names")
-"""How text files were read, kept with a version so that scoring reads them alike."""
 
 FILES = {
     "load": ("load", "load.json"),
@@ -67,7 +65,7 @@ def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
     """Return the run's summary as plain JSON values; `error` is what ended it, if anything did."""
     parts = parts_of_report(run)
     evidence = parts.get("evidence", {})
-    schema = _schema(run)
+    schema = reading_schema(run)
     return {
         "version": 1,
         "name": run.spec.name,
@@ -80,7 +78,7 @@ def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
             {"name": name, "seconds": made.seconds, "reused": made.reused, "key": made.key[:16]}
             for name, made in run.made.items()
         ],
-        "verdict": _verdict(run, parts, error),
+        "verdict": verdict(run, parts, error),
         "failures": [f.to_json() for f in error.failures] if isinstance(error, DataRefused) else [],
         "error": _error(error),
         "rows": _rows(parts),
@@ -90,24 +88,27 @@ def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
         "sweep": summary_of(parts.get("sweep")),
         "metrics": evidence.get("metrics", {}),
         "ladder": evidence.get("ladder", []),
+        "gate": gate_of(run),
         "registered": _registered(run),
         "blessings": _blessings(run, error),
-        "digests": _digests(run),
-        "git": _git(),
+        "digests": digests(run),
+        "git": git(),
         "settings": run.spec.model_dump(mode="json"),
         "versions": installed_versions(),
         "links": {"mlflow": _mlflow_link(run), "prefect": _prefect_link(run)},
     }
 
 
-def _schema(run: Run) -> dict[str, Any]:
+def reading_schema(run: Run) -> dict[str, Any]:
+    """The schema that the data was read by; empty before there is one."""
     stage = next((name for name in ("validate", "contract") if name in run.made), None)
     return read_json(run.made[stage].path / "schema.json") if stage else {}
 
 
-def _verdict(
+def verdict(
     run: Run, parts: Mapping[str, Any], error: BaseException | None = None, outcome: str = ""
 ) -> dict[str, Any]:
+    """The verdict as it stands; `outcome` where it is not the run's own yet."""
     made = run.published
     return verdict_of(
         outcome or run.outcome,
@@ -117,7 +118,16 @@ def _verdict(
         subject=f"{made.name} version {made.version}" if made else "",
         rows=_rows(parts).get("test"),
         error=error,
+        hindered=_hindered(made),
     )
+
+
+def _hindered(made: Published | None) -> str:
+    """Why the model is not champion although the gate would have it."""
+    if made is None:
+        return ""
+    overtaken = "another version became champion again and again while it was compared"
+    return made.held or (overtaken if made.raced else "")
 
 
 def _error(error: BaseException | None) -> str | None:
@@ -191,7 +201,8 @@ def _examination(examined: Mapping[str, Any]) -> str:
     )
 
 
-def _digests(run: Run) -> dict[str, str]:
+def digests(run: Run) -> dict[str, str]:
+    """Digests of settings, code, lock, and of data and model as soon as they are known."""
     digests = {
         "settings": settings_digest(run.spec),
         "code": code_digest("flows.pipeline"),
@@ -201,7 +212,7 @@ def _digests(run: Run) -> dict[str, str]:
     return digests | ({"model": run.made["export"].digest} if "export" in run.made else {})
 
 
-def _git() -> dict[str, Any]:
+def git() -> dict[str, Any]:
     """The commit of this repository, where it is a checkout."""
     here = Path(__file__).resolve().parent.parent
     if not (here / ".git").exists():
@@ -234,46 +245,6 @@ def _prefect_link(run: Run) -> str | None:
     if run.home.prefect_url is None:
         return f"flow run {flow_run.id} in {run.home.root / 'prefect'}" if flow_run.id else None
     return flow_run.ui_url
-
-
-def candidate(run: Run) -> Candidate:
-    """What this run asks to have published."""
-    from flows.publish import Candidate
-
-    outcome = run.verdict.outcome if run.verdict else "inconclusive"
-    ended = ENDS[outcome]
-    verdict = _verdict(run, parts_of_report(run), outcome=ended)
-    exported = run.made["export"].path
-    tags = {"verdict": ended}
-    if verdict["value"] is not None:  # what a person looks for stands first on the version's page
-        tags["metric"] = f"{verdict['metric']}={verdict['value']:.6g}"
-    tags["reasons"] = "; ".join(verdict["reasons"])
-    tags |= {f"digest.{k}": v for k, v in _digests(run).items()}
-    tags |= {
-        "git.commit": str(_git().get("commit")),
-        "contract": run.made["contract"].facts["digest"],
-    }
-    tags["reading"] = json.dumps(
-        run.spec.data.model_dump(mode="json", include=set(READING)), ensure_ascii=False
-    )
-    about = {"target": run.spec.data.target, "task": _schema(run)["task"]}
-    about |= {"metric": verdict["metric"]} if verdict["metric"] else {}
-    return Candidate(
-        name=run.spec.name,
-        key=run.key,
-        run=run.id,
-        folder=exported / "model",
-        questions={
-            "rows": str(exported / "questions.parquet"),
-            "expected": str(exported / "answers.parquet"),
-            "tolerance": 1e-5,
-        },
-        tags=tags,
-        description=f"{verdict['sentence']} Run {run.id}.",
-        about=about,
-        note=model_note(run.spec.name, about),
-        promote=outcome == "promote",
-    )
 
 
 def verdict_markdown(run: Run, summary: Mapping[str, Any]) -> str:

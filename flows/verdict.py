@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.comparison_words import compared
 from flows.errors import PenstockError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def verdict_of(
     subject: str = "",
     rows: int | None = None,
     error: BaseException | None = None,
+    hindered: str = "",
 ) -> dict[str, Any]:
     """Return `verdict` of summary.json.
 
@@ -49,6 +51,7 @@ def verdict_of(
         subject: the version that was registered, in words.
         rows: how many test rows the number rests on.
         error: what ended the run, if anything did.
+        hindered: why the model is not champion although the gate would have it.
 
     """
     metric = evidence.get("metric")
@@ -58,16 +61,20 @@ def verdict_of(
     reasons = list(judged.reasons) if judged else []
     if error is not None:
         reasons = [_first_line(error)]
+    if hindered:
+        reasons = [hindered, *reasons]
     verdict = {
         "outcome": outcome,
         "reasons": reasons,
         "decided_by": judged.decided_by if judged else None,
+        "rule": judged.rule if judged else "",
         "metric": metric,
         "split": "test",
         **{key: found.get(key) for key in ("value", "low", "high")},
+        "decided": dict(judged.findings[0].numbers) if judged and judged.findings else {},
     }
     number = "" if judged is None else _number_decided(verdict, judged, floors, rows)
-    return {**verdict, "sentence": _sentence(verdict, judged, subject, number, error)}
+    return {**verdict, "sentence": _sentence(verdict, judged, subject, number, error, hindered)}
 
 
 def _sentence(
@@ -76,16 +83,23 @@ def _sentence(
     subject: str,
     number: str,
     error: BaseException | None,
+    hindered: str,
 ) -> str:
-    head = SAID.get(verdict["outcome"], verdict["outcome"])
+    head, outcome = SAID.get(verdict["outcome"], verdict["outcome"]), verdict["outcome"]
     if error is not None or judged is None:
         why = verdict["reasons"][0].rstrip(".:") if verdict["reasons"] else "the run did not end"
         return f"{head}: {why}."
-    if verdict["outcome"] == "dry_run":
-        return f"{head}, nothing is published: {number}, and so it would {WOULD[judged.outcome]}."
-    if verdict["outcome"] == "kept":
+    if hindered:
+        return f"{head}: {subject or 'the model'} has earned its place, but {hindered}."
+    words = compared(judged, subject or "the model")
+    if outcome == "dry_run":
+        said = words or number
+        return f"{head}, nothing is published: {said}, and so it would {WOULD[judged.outcome]}."
+    if words:
+        return f"{head}: {words}."
+    if outcome == "kept":
         subject = f"{subject} has not earned its place" if subject else ""
-    if verdict["outcome"] == "unchanged":
+    if outcome == "unchanged":
         subject = f"{subject} is in service already" if subject else ""
     return f"{head}: {'; '.join(part for part in (subject, number) if part)}."
 

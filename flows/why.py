@@ -35,11 +35,15 @@ def why(what: str, folder: Path) -> dict[str, Any]:
     if path.is_file():
         return _of_run(path) | {"model": version.name, "version": int(version.version)}
     return {
-        "sentence": version.description or f"{version.name} version {version.version}",
+        "sentence": _first_line(version.description) or f"{version.name} version {version.version}",
         "reasons": [r for r in version.tags.get("penstock.reasons", "").split("; ") if r],
         "model": version.name,
         "version": int(version.version),
     }
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
 
 
 def _plain(what: str) -> str:

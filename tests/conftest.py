@@ -96,6 +96,8 @@ epochs = 6
 width = 16
 [gate]
 floors = { roc_auc = 0.6 }
+margin = 0.3
+min_referee = 20
 """
 
 
@@ -114,10 +116,10 @@ def small_table(rows=240, seed=0):
 class SmallRuns:
     """Runs on the small table, in a home of their own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, rows=240):
         self.folder = folder
         (folder / "spec.toml").write_text(SMALL, encoding="utf-8")
-        small_table().to_csv(folder / "table.csv", index=False)
+        small_table(rows).to_csv(folder / "table.csv", index=False)
 
     def run(self, *overrides):
         from flows.launch import launch
@@ -164,6 +166,16 @@ def first_run(tmp_path_factory, _prefect_url):
         home.summary, home.error = home.run()
     assert home.error is None
     return home
+
+
+@pytest.fixture(scope="module")
+def module_runs(tmp_path_factory, _prefect_url):
+    """Runs that the tests of one file make one after the other, in a home of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", _prefect_url)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PENSTOCK_HOME"):
+            patch.delenv(name, raising=False)
+        yield lambda rows: SmallRuns(tmp_path_factory.mktemp("runs"), rows)
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ def schedule(place, text):
     path.write_text(f"{settings}\n[schedule]\n{text}\n", encoding="utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_visitor_s_evening(place, table):
     """Two runs arrive on a clock, the data changes between them, everything stops and starts."""
     found = place.up()

@@ -17,7 +17,7 @@ print(json.dumps(model.predict(rows)["prediction"].tolist(), default=str))
 
 @pytest.fixture(
     params=[
-        pytest.param("embedded", marks=pytest.mark.slow),
+        pytest.param("embedded", marks=pytest.mark.long),
         pytest.param("servers", marks=pytest.mark.long),  # the evening in test_up.py has them too
         pytest.param("postgres", marks=pytest.mark.slow),
     ]
