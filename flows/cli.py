@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from flows import cli_registry, cli_servers
+from flows import cli_models, cli_registry, cli_servers
 from flows.terminal import AsJson, Set, SpecFile, for_people, spec_of, write_json
 
 EXIT_CODES = {"rejected": 4, "refused": 3, "failed": 1}
@@ -120,31 +120,6 @@ def run(spec: SpecFile, set_: Set = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def score(
-    model: Annotated[str, typer.Argument(help="NAME@alias, NAME/version or a models:/ URI.")],
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A CSV, TSV or Parquet file.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A .parquet or .csv file to write.")],
-    spec: Annotated[Path | None, typer.Option(help="Settings that say how text is read.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Predict the rows of IN with a registered model; every row gets a status."""
-    with for_people():
-        from flows.score import score as score_file
-
-        done = score_file(model, source, out, spec=spec)
-        if as_json:
-            write_json(done)
-        else:
-            for column in done["replaced_columns"]:
-                print(
-                    f"  warning: IN has a column {column!r}; OUT holds the model's", file=sys.stderr
-                )
-            print(
-                f"{done['rows']:,} rows scored by {done['model']}, {done['bad_rows']:,} bad; wrote {out}"
-            )
-
-
-@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check the installation and the home, and say what to do."""
     with for_people():
@@ -187,5 +162,6 @@ def clean(
         print(f"removed {len(removed)} from {home.root}")
 
 
+cli_models.add_to(app)
 cli_registry.add_to(app)
 cli_servers.add_to(app)

@@ -135,7 +135,7 @@ def deploy(
     now: Annotated[bool, typer.Option("--now", help="Start a run at once, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let the servers run SPEC by its [schedule]; again after a change of that section."""
+    """Let the servers run SPEC by its schedule; again after a change of that section."""
     with for_people():
         from flows import deploy as deployments
 

@@ -15,7 +15,11 @@ from flows import diagnose, header
 from flows.delimited import Piece, unreadable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
+
+    from flows.errors import DataRefused
 
 
 def read_columns(content: bytes, name: str) -> Piece:
@@ -33,8 +37,8 @@ def read_columns(content: bytes, name: str) -> Piece:
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         table = file.read()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise unreadable([_unreadable(content, name, str(error))], name) from None
-    table, notes = _without_index(table)
+        raise _damaged(content[-4:], len(content), name, str(error)) from None
+    table, notes = without_index(table)
     return from_arrow(table.replace_schema_metadata(None), name, notes)
 
 
@@ -57,20 +61,29 @@ def from_arrow(table: pa.Table, name: str, notes: tuple[str, ...] = ()) -> Piece
     return Piece(table=pa.table(columns, schema=pa.schema(fields)), renamed=renamed, notes=notes)
 
 
-def _unreadable(content: bytes, name: str, reason: str) -> Failure:
-    if not content.endswith(b"PAR1"):
-        message = f"the Parquet file is cut off: its last bytes are not PAR1 ({len(content):,} bytes read)"
+def damaged(path: Path, name: str, reason: str) -> DataRefused:
+    """Return the refusal of a Parquet file that cannot be read on."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(size - 4, 0))
+        return _damaged(stream.read(), size, name, reason)
+
+
+def _damaged(end: bytes, size: int, name: str, reason: str) -> DataRefused:
+    if end != b"PAR1":
+        message = f"the Parquet file is cut off: its last bytes are not PAR1 ({size:,} bytes read)"
     elif "crc" in reason.lower() or "checksum" in reason.lower():
         message = f"a page of the Parquet file differs from its checksum: {shown(reason, 200)}"
     else:
         message = f"the Parquet file is damaged: {shown(reason, 200)}"
-    return Failure(
+    failure = Failure(
         rule="file.damaged", column=None, count=1, total=1, message=message,
         advice=f"copy {shown(name)} again, or make it again where it was written",
     )  # fmt: skip
+    return unreadable([failure], name)
 
 
-def _without_index(table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
+def without_index(table: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
     """Drop the unnamed row index that pandas wrote; it is bookkeeping, no column of the data."""
     stored = (table.schema.metadata or {}).get(b"pandas")
     try:

@@ -69,8 +69,8 @@ def read_text(content: bytes, data: DataSpec, name: str) -> Piece:
     if failures or table is None:
         raise unreadable(failures or [diagnose.unknown(name)], name)
     table = table.slice(1) if data.header else table
-    table = _stripped(table.rename_columns(names))
-    if failures := [*diagnose.no_rows(table.num_rows, name), *_long_cells(table, name)]:
+    table = stripped(table.rename_columns(names))
+    if failures := [*diagnose.no_rows(table.num_rows, name), *long_cells(table, name)]:
         raise unreadable(failures, name)
     return Piece(table=table, renamed=renamed)
 
@@ -152,7 +152,8 @@ def _doubtful(table: pa.Table | None, text: bytes, data: DataSpec) -> bool:
     return table is None or odd
 
 
-def _stripped(table: pa.Table) -> pa.Table:
+def stripped(table: pa.Table) -> pa.Table:
+    """Return text columns without the blanks around cells."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -161,7 +162,8 @@ def _stripped(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def _long_cells(table: pa.Table, name: str) -> list[Failure]:
+def long_cells(table: pa.Table, name: str) -> list[Failure]:
+    """Return a failure for each column that holds a cell beyond all reason."""
     import pyarrow.compute as pc
 
     measure: Any = pc  # its functions are made when it is imported; checkers do not see them

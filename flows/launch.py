@@ -1,4 +1,4 @@
-"""Running the flow from the command line: server, imports, flow, and what it left.
+"""Running the flows from the command line: server, imports, flow, and what it left.
 
 - The Prefect server comes up while this process imports what the stages that have to run need.
 """
@@ -9,18 +9,20 @@ import gc
 import importlib
 import logging
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import PenstockError
-from flows.home import open_home
+from flows.home import find_home, open_home
 from flows.json_files import read_json
 from flows.plan import planned
 from flows.prefect_server import PrefectServer
+from flows.registry import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
+    from flows.home import Home
     from flows.spec import Spec
 
 HEAVY = {
@@ -46,11 +48,9 @@ def launch(
         require()  # before minutes are spent on what comes first
     home = open_home(spec.folder)
     known = {path.name for path in home.runs.glob("*")}
-    with PrefectServer(home) as server:
-        _import_ahead(spec, home)
-        server.wait()
-        _quiet()
-        error = _flow(spec, overrides, url=server.url, quiet=quiet)
+    error = against_prefect(
+        home, lambda: _import_ahead(spec, home), lambda: _flow(spec, overrides, quiet=quiet)
+    )
     return _summary_of(home.runs, known, spec, error), error
 
 
@@ -82,23 +82,66 @@ def _quiet() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def _flow(spec: Spec, overrides: Sequence[str], *, url: str, quiet: bool) -> BaseException | None:
-    """Call the flow against the API at `url`; return the error that ended it."""
-    from prefect.settings import (
-        PREFECT_API_URL,
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-        temporary_settings,
-    )
+def launch_scoring(
+    model: str, source: str, out: Path, *, spec: Path | None = None, quiet: bool = False
+) -> dict[str, Any]:
+    """Run the scoring flow; return its summary.
 
+    Raises:
+        PenstockError: what ended it.
+
+    """
+    folder = spec.absolute().parent if spec else Path.cwd()
+    if not find_home(folder).root.is_dir():
+        resolve(find_home(folder), model)  # says that there is none, and makes none
+    home, settings = open_home(folder), str(spec.absolute()) if spec else None
+
+    def prepare() -> None:
+        resolve(home, model)  # a wrong name is said before the server is up
+        for name in ("mlflow.pyfunc", "pyarrow.csv", "pyarrow.parquet", "flows.scoring"):
+            importlib.import_module(name)
+
+    def call() -> Any:
+        from flows.scoring import scoring
+
+        state = scoring(model, source, str(out), settings, quiet=quiet, return_state=True)
+        return state.result(raise_on_failure=False)
+
+    result = against_prefect(home, prepare, call)
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def against_prefect(home: Home, prepare: Callable[[], None], call: Callable[[], Any]) -> Any:
+    """Return what `call` returns, with the home's Prefect server, or one of our own, as the API.
+
+    `prepare` runs while the server starts.
+    """
+    with PrefectServer(home) as server:
+        prepare()
+        server.wait()
+        _quiet()
+        from prefect.settings import (
+            PREFECT_API_URL,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+            temporary_settings,
+        )
+
+        # The heartbeat thread sleeps in steps of a second and is joined at the end: a second per run.
+        settings: Any = {PREFECT_API_URL: server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        with temporary_settings(settings):
+            try:
+                return call()
+            finally:
+                _deliver_events()
+
+
+def _flow(spec: Spec, overrides: Sequence[str], *, quiet: bool) -> BaseException | None:
+    """Call the flow; return the error that ended it."""
     from flows.pipeline import pipeline
 
-    # The heartbeat thread sleeps in steps of a second and is joined at the end: a second per run.
-    settings: Any = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    with temporary_settings(settings):
-        try:
-            state = pipeline(str(spec.path), list(overrides), quiet=quiet, return_state=True)
-        finally:
-            _deliver_events()
+    state = pipeline(str(spec.path), list(overrides), quiet=quiet, return_state=True)
     if state.is_completed():
         return None
     result = state.result(raise_on_failure=False)

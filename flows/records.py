@@ -13,21 +13,38 @@ from expectations.failure import Example, Failure
 from flows import diagnose
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from flows.data_spec import DataSpec
+
+HEAD = 1 << 16  # bytes that tell another separator
+SENTINEL = "\x01end of file\x01"
 
 
 def problems(text: bytes, raw: list[str], data: DataSpec, name: str) -> list[Failure]:
     """Return what is wrong with single records: too long, too short, an open quote."""
     if failures := diagnose.encoding(text, "utf-8", name):
         return failures
-    return _Widths(text, raw, data, name).failures()
+    lines = io.StringIO(text.decode(), newline="")
+    return problems_in(lines, text[:HEAD], raw, data, name)
+
+
+def problems_in(
+    lines: Iterable[str], head: bytes, raw: list[str], data: DataSpec, name: str
+) -> list[Failure]:
+    """The same of lines as a file gives them, which need not fit memory; `head` starts the text."""
+    return _Widths(lines, head, raw, data, name).failures()
 
 
 class _Widths:
     """One slow pass over all records with the standard library's reader."""
 
-    def __init__(self, text: bytes, raw: list[str], data: DataSpec, name: str) -> None:
-        self.text, self.raw, self.data, self.name = text, raw, data, name
+    def __init__(
+        self, lines: Iterable[str], head: bytes, raw: list[str], data: DataSpec, name: str
+    ) -> None:
+        self.lines, self.head = lines, head
+        self.raw, self.data, self.name = raw, data, name
+        self.ended = True  # whether the last line has an end
         self.long: list[Example] = []
         self.short: list[Example] = []
         self.counts = {"long": 0, "short": 0}
@@ -38,14 +55,12 @@ class _Widths:
     def failures(self) -> list[Failure]:
         from flows.delimited import dialect
 
-        sentinel = "\x01end of file\x01"
-        lines = io.StringIO(self.text.decode().rstrip("\r\n") + f"\n{sentinel}", newline="")
         csv.field_size_limit(1 << 30)
-        reader = csv.reader(lines, **dialect(self.data))
+        reader = csv.reader(self._with_sentinel(), **dialect(self.data))
         line, width, number = 1, len(self.raw), -1 if self.data.header else 0
         record: list[str] = []
         for record in reader:
-            if record == [sentinel]:
+            if record == [SENTINEL]:
                 break
             if record:
                 number += 1
@@ -53,9 +68,16 @@ class _Widths:
                 self.last, self.start_line = record, line
             line = reader.line_num + 1
         self.total = max(number, 1)
-        if record != [sentinel]:
+        if record != [SENTINEL]:
             return [self._open_quote(number)]
         return self._widths(width)
+
+    def _with_sentinel(self) -> Iterator[str]:
+        """Yield the lines, and one more that is no record: an open quote would swallow it."""
+        for line in self.lines:
+            self.ended = line.endswith(("\n", "\r"))
+            yield line
+        yield SENTINEL
 
     def _see(self, record: list[str], number: int, width: int) -> None:
         if len(record) == width:
@@ -85,7 +107,7 @@ class _Widths:
                 ", the first data record already: does the header lack a name?" if first else ""
             )
             advice = (
-                diagnose.other_separator(self.text, self.data)
+                diagnose.other_separator(self.head, self.data)
                 or "quote cells that hold the separator, or correct the records"
             )
             found.append(
@@ -93,8 +115,8 @@ class _Widths:
             )
         if self.counts["short"]:
             message = f"every record must have {width} fields as the header has; these have fewer"
-            advice = diagnose.other_separator(self.text, self.data) or "correct the records"
-            if len(self.last) < width and not self.text.endswith((b"\n", b"\r")):
+            advice = diagnose.other_separator(self.head, self.data) or "correct the records"
+            if len(self.last) < width and not self.ended:
                 message += (
                     f"; the last record has {len(self.last)} of {width} fields and no line end: "
                     "the file may be cut off"

@@ -3,134 +3,213 @@
 - Text is read as it was for training: the options travel with the version.
 - A bad row is never dropped and never silently scored: its prediction is null, its status names
   the rule that it broke.
-- The output appears whole or not at all.
+- Chunk by chunk, so that a table larger than memory is scored too; the output appears whole or not
+  at all, and says which version answered.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.errors import DataRefused, PenstockError, SettingsError
+from flows.errors import PenstockError, SettingsError
 from flows.home import find_home
-from flows.registry import addressed, resolve
+from flows.json_files import read_json
+from flows.registry import resolve
+from flows.scored import Output, check_place
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Callable, Mapping
 
-    from flows.home import Home
+    import pyarrow as pa
+
+    from flows.answers import Answerer
+    from flows.chunks import Source
+    from flows.data_spec import DataSpec
+
+STATUSES = 50
+"""Statuses that the summary counts one by one, the most frequent first."""
 
 
-def score(model: str, source: Path, out: Path, *, spec: Path | None = None) -> dict[str, Any]:
+def score(
+    model: str,
+    source: str | Path,
+    out: Path,
+    *,
+    spec: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
     """Predict the rows of `source` with a registered model and write them to `out`.
 
     `out` holds the source's columns, then `prediction`, a probability per class and `status`
     ("ok", or the rules that the row broke). `spec` says how text is read; left out: as it was read
-    for training.
+    for training. `say` is told how far the work is.
 
     Raises:
         SettingsError: `out` is neither Parquet nor CSV.
         DataRefused: the source cannot be read or lacks a column.
+        ArtifactRefused: the model's files are not those that were registered.
         PenstockError: no such model, or it cannot be loaded.
 
     """
-    if out.suffix not in (".parquet", ".csv"):
-        msg = f"OUT must end in .parquet or .csv, found {out.name!r}"
+    check_place(out)
+    return answer_all(Chosen.of(model, spec), source, out, spec=spec, say=say)
+
+
+def answer_all(
+    chosen: Chosen,
+    source: str | Path,
+    out: Path,
+    *,
+    spec: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Do what `score` does with a version that was found and verified."""
+    from flows.answers import Answerer
+    from flows.chunks import open_source
+
+    say("reading the head of the source")
+    table = open_source(str(source), chosen.reading(spec), Path.cwd())
+    if out.resolve() in [path.resolve() for path in table.files]:
+        msg = f"OUT must not be a file that is read, found {out} among those of IN"
         raise SettingsError(msg)
-    if not out.absolute().parent.is_dir():
-        msg = f"OUT must lie in a folder that exists, found {out.absolute().parent}"
-        raise SettingsError(msg)
-    import pandas as pd
-
-    home = find_home(spec.absolute().parent if spec else Path.cwd())
-    version = resolve(home, model)
-    table = _read(source, version.tags.get("penstock.reading"), spec)
-    answers = _predict(home, version, table)
-    answers["status"] = answers.pop("bad_row").replace("", "ok")
-    clash = [name for name in answers.columns if name in table.columns]
-    answers.index = table.index
-    scored = pd.concat([table.drop(columns=clash), answers], axis=1)
-    _write(
-        scored,
-        out,
-        {"model": version.name, "version": str(version.version), "run_id": version.run_id},
-    )
-    return {
-        "model": f"{version.name} version {version.version}",
-        "rows": len(scored),
-        "bad_rows": int((answers["status"] != "ok").to_numpy().sum()),
-        "replaced_columns": clash,
-        "out": str(out),
-    }
+    say("loading the model")
+    with Answerer(chosen.folder, chosen.said) as answerer:
+        return Scoring(chosen, table, answerer, out, say).run()
 
 
-def _read(source: Path, reading: str | None, spec: Path | None) -> pd.DataFrame:
-    from flows.data_spec import DataSpec
-    from flows.load import read_source
-    from flows.settings import load_spec
-
-    if spec:
-        data = load_spec(spec).data
-    else:
-        options = json.loads(reading) if reading else {}
-        data = DataSpec(source=str(source), target="-", **options)
-    absolute = source.absolute()
-    if data.names and not data.header:
-        data = _without_target(data, absolute)
-    frame = read_source(str(absolute), data, absolute.parent).frame
-    return frame.drop(columns=["__source__", "__record__"])
+def sentence(done: Mapping[str, Any]) -> str:
+    """Say what was done, with counts."""
+    text = f"{done['rows']:,} rows scored by {done['model']}, {done['bad_rows']:,} bad"
+    return f"{text}; wrote {done['out']}"
 
 
-def _without_target(data: Any, source: Path) -> Any:
-    """Names for a headerless file that may lack the target: as many as the first record has."""
-    import csv
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The version that answers, its files verified."""
 
-    if source.suffix == ".parquet" or not source.is_file():
-        return data
-    with source.open(encoding=data.encoding, errors="replace", newline="") as stream:
-        quote = data.quote or None
-        quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-        lines = csv.reader(stream, delimiter=data.separator, quotechar=quote, quoting=quoting)
-        first = next(lines, [])
-    if len(first) == len(data.names) - 1:
-        return data.model_copy(update={"names": tuple(n for n in data.names if n != data.target)})
-    return data
+    version: Any
+    folder: Path
+    digest: str
+    """Over the digests of all its files."""
+
+    @classmethod
+    def of(cls, model: str, spec: Path | None = None) -> Chosen:
+        """Find a model in the home of the settings, or of the working directory, and verify it."""
+        from flows.stage import digest_of
+        from flows.verify import fetched, manifest
+
+        home = find_home(spec.absolute().parent if spec else Path.cwd())
+        version = resolve(home, model)
+        folder = fetched(home, version)
+        return cls(version=version, folder=folder, digest=digest_of(manifest(version)))
+
+    @property
+    def said(self) -> str:
+        """What messages call it."""
+        return f"{self.version.name} version {self.version.version}"
+
+    def reading(self, spec: Path | None) -> DataSpec:
+        """Return how text is read: as the settings say, else as it was for training."""
+        from flows.data_spec import DataSpec
+        from flows.settings import load_spec
+
+        if spec:
+            return load_spec(spec).data
+        try:
+            options = json.loads(self.version.tags.get("penstock.reading") or "{}")
+        except ValueError:  # MLflow cuts long tags
+            msg = f"how text was read for {self.said} is not whole; give its settings with --spec"
+            raise PenstockError(msg) from None
+        schema = read_json(self.folder / "artifacts" / "schema.json")
+        return DataSpec(source="-", target=schema["target"], **options)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the output says of who answered."""
+        return {
+            "model": self.version.name,
+            "version": str(self.version.version),
+            "digest": self.digest,
+            "run_id": self.version.run_id,
+            "scored_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        }
 
 
-def _predict(home: Home, version: Any, table: pd.DataFrame) -> pd.DataFrame:
-    import mlflow
+@dataclass
+class Scoring:
+    """One source on its way through one model."""
 
-    try:
-        with addressed(home):
-            model = mlflow.pyfunc.load_model(f"models:/{version.name}/{version.version}")
-    except Exception as error:
-        msg = f"{version.name} version {version.version} must load, but did not: {error}"
-        raise PenstockError(msg) from error
-    try:
-        return model.predict(table, params={"on_bad_row": "null"})
-    except ValueError as error:
-        msg = f"the table must have the model's columns: {error}"
-        raise DataRefused(msg) from None
+    chosen: Chosen
+    source: Source
+    answerer: Answerer
+    out: Path
+    say: Callable[[str], None]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def run(self) -> dict[str, Any]:
+        """Answer all rows and write them; return the summary."""
+        started = time.monotonic()
+        added = self.answerer.schema(self.source.schema)
+        kept = [name for name in self.source.schema.names if name not in added.names]
+        schema = _joined(self.source.schema, kept, added)
+        facts = self.chosen.facts
+        with Output(self.out, schema, facts) as output:
+            for rows, answers in self.answerer.answers(self.source.tables(), added):
+                output.write(_together(rows.select(kept), answers, schema))
+                self._count(answers)
+                self._tell(time.monotonic() - started)
+            summary = self._summary(kept)
+            output.finish(summary)
+        seconds = time.monotonic() - started
+        return {
+            **facts,
+            "model": self.chosen.said,
+            "name": facts["model"],
+            **summary,
+            "out": str(self.out),
+            "seconds": round(seconds, 3),
+            "rows_per_second": round(self.rows / seconds),
+        }
+
+    @property
+    def rows(self) -> int:
+        """Rows answered so far, bad ones among them."""
+        return self.counts.total()
+
+    def _count(self, answers: pa.Table) -> None:
+        found = answers["status"].value_counts()
+        self.counts.update({pair["values"].as_py(): pair["counts"].as_py() for pair in found})
+
+    def _tell(self, seconds: float) -> None:
+        share = f"{self.source.share:.0%} of the source, " if self.source.share < 1 else ""
+        self.say(f"{self.rows:,} rows, {share}{self.rows / max(seconds, 0.001):,.0f} a second")
+
+    def _summary(self, kept: list[str]) -> dict[str, Any]:
+        listed = dict(self.counts.most_common(STATUSES))
+        if rest := self.rows - sum(listed.values()):
+            listed["other rules"] = rest
+        replaced = [name for name in self.source.schema.names if name not in kept]
+        return {
+            "rows": self.rows,
+            "bad_rows": self.rows - self.counts["ok"],
+            "statuses": listed,
+            "replaced_columns": replaced,
+        }
 
 
-def _write(scored: pd.DataFrame, out: Path, facts: dict[str, str]) -> None:
-    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        if out.suffix == ".csv":
-            scored.to_csv(draft, index=False)
-        else:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
+def _joined(source: pa.Schema, kept: list[str], added: pa.Schema) -> pa.Schema:
+    import pyarrow as pa
 
-            table = pa.Table.from_pandas(scored, preserve_index=False)
-            labelled = {f"penstock.{k}": v for k, v in facts.items()}
-            table = table.replace_schema_metadata({**(table.schema.metadata or {}), **labelled})
-            pq.write_table(table, draft, write_page_checksum=True)
-        draft.replace(out)
-    except OSError as error:
-        msg = f"{out} must be writable: {error}"
-        raise PenstockError(msg) from None
-    finally:
-        draft.unlink(missing_ok=True)
+    return pa.schema([*(source.field(name) for name in kept), *added])
+
+
+def _together(rows: pa.Table, answers: pa.Table, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_arrays([*rows.columns, *answers.columns], schema=schema)

@@ -87,11 +87,12 @@ def _gone(client: Any, experiments: list[str], home: Home) -> Iterator[tuple[Any
         return
     running = client.search_runs(experiments, UNDER_WAY, max_results=MOST)
     for run in running:
-        if why := _why_gone(run.data.tags, home):
+        if why := why_gone(run.data.tags, home):
             yield run, why
 
 
-def _why_gone(tags: Mapping[str, str], home: Home) -> str | None:
+def why_gone(tags: Mapping[str, str], home: Home) -> str | None:
+    """Say how it is known that a run's process is gone; None where it lives, or nothing is known."""
     number, _, rest = tags[PROCESS].partition(" ")
     born, _, space = rest.partition(" ")
     if not number.isdigit():

@@ -19,6 +19,7 @@ from flows import sweep_charts
 from flows.experiment import run_page
 from flows.mlflow_errors import refusals_allowed
 from flows.mlflow_items import calls, points_of
+from flows.once import create_run
 from flows.settings_text import value_text
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Trials:
         }
         tags |= {"penstock.reason": trial["reason"]} if trial["reason"] else {}
         began = now - int(1000 * trial["seconds"])
-        run = client.create_run(self.tracker.experiment_id, start_time=began, tags=tags)
+        run = create_run(client, self.tracker.experiment_id, start_time=began, tags=tags)
         points = points_of({LOSS[side]: trial[side] for side in LOSS})
         points += [(name, trial[name], 0) for name in VALUES if trial.get(name) is not None]
         for call in calls(points, trial["settings"], {}):

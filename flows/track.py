@@ -22,6 +22,7 @@ from flows.experiment import SHORT, guarded
 from flows.home import file_name, prepare_tracking
 from flows.mlflow_errors import refusals_allowed, status_of, trouble
 from flows.mlflow_items import calls, measured, points_of
+from flows.once import create_run
 from flows.vitals import Vitals, wanted
 
 if TYPE_CHECKING:
@@ -62,9 +63,8 @@ class Tracker:
         with contextlib.suppress(OSError, KeyError):  # a user without a name, as in some containers
             tags = {"mlflow.user": getpass.getuser(), **tags}
         tags = {"mlflow.runName": self.run, "mlflow.source.type": "LOCAL", **tags}
-        run = self.client.create_run(
-            self.experiment_id, start_time=began, tags={**tags, **owner(self.home)}
-        )
+        tags |= owner(self.home)
+        run = create_run(self.client, self.experiment_id, start_time=began, tags=tags)
         self.run_id = run.info.run_id
         if wanted():
             self.vitals = Vitals(self._vital)
@@ -169,7 +169,7 @@ class Tracker:
         failed: bool,
     ) -> None:
         tags = {"mlflow.parentRunId": self.run_id, "mlflow.runName": name, **tags}
-        child = self.client.create_run(self.experiment_id, tags=tags).info.run_id
+        child = create_run(self.client, self.experiment_id, tags=tags).info.run_id
         self._log(lambda: child, points_of(curves), parameters, {})
         self.client.set_terminated(child, status="FAILED" if failed else "FINISHED")
 

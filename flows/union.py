@@ -66,7 +66,7 @@ def read_source(
     table = _union([(part.name, r.piece) for part, r in read], key)
     notes = [f"{part.name}: {note}" for part, r in read for note in r.piece.notes]
     return Loaded(
-        frame=_frame(table),
+        frame=frame_of(table),
         parts=[_part_facts(part, r) for part, r in read],
         text=all(part.kind == "text" for part in parts),
         renamed={old: new for _, r in read for old, new in r.piece.renamed.items()},
@@ -92,7 +92,8 @@ def _union(pieces: list[tuple[str, Piece]], key: str) -> pa.Table:
 
     first_name, first = pieces[0]
     names = first.table.column_names
-    failures = [f for name, p in pieces[1:] for f in _differences(name, p, first_name, names)]
+    others = [(name, piece.table.column_names) for name, piece in pieces[1:]]
+    failures = [f for name, here in others for f in differences(name, here, first_name, names)]
     if failures:
         text = f"{key}: parts must have one set of columns:\n{describe(failures)}"
         raise DataRefused(text, failures)
@@ -110,8 +111,8 @@ def _union(pieces: list[tuple[str, Piece]], key: str) -> pa.Table:
         raise refuse("parts.types", message, "write all parts with the same types") from None
 
 
-def _differences(name: str, piece: Piece, first: str, names: list[str]) -> list[Failure]:
-    here = piece.table.column_names
+def differences(name: str, here: list[str], first: str, names: list[str]) -> list[Failure]:
+    """Return how the columns `here` of one part differ from those of the first."""
     missing = [n for n in names if n not in here]
     extra = [n for n in here if n not in names]
     if not missing and not extra:
@@ -130,7 +131,7 @@ def _differences(name: str, piece: Piece, first: str, names: list[str]) -> list[
     ]
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
+def frame_of(table: pa.Table) -> pd.DataFrame:
     """To pandas; whole numbers and booleans stay what they are beside missing cells."""
     import pandas as pd
     import pyarrow as pa
@@ -140,14 +141,11 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         pa.int64(): pd.Int64Dtype(), pa.uint8(): pd.UInt8Dtype(), pa.uint16(): pd.UInt16Dtype(),
         pa.uint32(): pd.UInt32Dtype(), pa.uint64(): pd.UInt64Dtype(), pa.bool_(): pd.BooleanDtype(),
     }  # fmt: skip
-    gaps = {c for c in table.column_names if table[c].null_count}
-    columns = {
-        name: pa.table({name: table[name]}).to_pandas(
-            types_mapper=nullable.get if name in gaps else None
-        )[name]
-        for name in table.column_names
-    }
-    return pd.DataFrame(columns)
+    gaps = {name for name in table.column_names if table[name].null_count}
+    whole = [name for name in table.column_names if name not in gaps]
+    found: dict[str, Any] = {**table.select(whole).to_pandas()}
+    found |= table.select(list(gaps)).to_pandas(types_mapper=nullable.get)
+    return pd.DataFrame({name: found[name] for name in table.column_names}, copy=False)
 
 
 def columns_of(frame: pd.DataFrame) -> list[str]:

@@ -74,6 +74,11 @@ class Examiner:
             raise self._broken("ended before it was asked") from error
         return self._answer(until)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there to be asked."""
+        return self._child.poll() is None
+
     def close(self) -> None:
         """End this process, and only this one."""
         if self._child.poll() is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -154,6 +155,8 @@ def read_cells(values: pd.Series, column: Column) -> Cells:
         codes, levels = pd.factorize(values)  # code -1, the last level, is missing
         cells, fault = read_cells(pd.Series([*levels, None], dtype=object), column)
         return cells[codes], fault[codes]
+    if column.kind in NUMERIC and (plain := _plain_numbers(values, column)) is not None:
+        return plain
     raw, null, aware = _plain(values)
     if not column.replace and (fast := _typed(raw, null, column, aware=aware)) is not None:
         return fast
@@ -176,6 +179,34 @@ def _repeats(values: pd.Series) -> bool:
         return False
     head = values.iloc[:DISTINCT_SAMPLE]
     return head.nunique() * 2 <= len(head)
+
+
+def _plain_numbers(values: pd.Series, column: Column) -> Cells | None:
+    """Read text that holds nothing but plain numbers and missing cells, ten times faster.
+
+    Arrow rounds as float() does. Whatever it does not take, or takes and the pattern does not, is
+    left to the slow way: blanks, marks, words, infinity, integers beyond 2^53.
+    """
+    dtype = values.dtype
+    arrow = isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"
+    if not arrow or len(values) <= FEW or column.decimal != "." or column.replace:
+        return None
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pa.array(values)
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    known = pa.array(sorted(column.missing), texts.type)
+    texts = pc.if_else(pc.is_in(texts, known), None, texts)  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        cells = texts.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    gaps = texts.is_null().to_numpy(zero_copy_only=False)
+    numbers = np.array(cells.to_numpy(zero_copy_only=False))  # a copy of our own
+    if (np.isnan(numbers) != gaps).any() or (np.abs(numbers[~gaps]) >= EXACT).any():
+        return None
+    return _checked_numbers(numbers, np.zeros(len(numbers), dtype=np.uint8), column)
 
 
 def _plain(values: pd.Series) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -750,6 +781,12 @@ def open_session(path: str, threads: int = 0) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
+def _threads() -> int:
+    """Return how many threads answer one question: OMP_NUM_THREADS, else 0, one per core."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) if said.isdecimal() else 0
+
+
 def _set_model() -> None:
     """Hand MLflow the model: artifacts `graph` and `schema`, parameter `on_bad_row`."""
     import json
@@ -761,7 +798,7 @@ def _set_model() -> None:
     class Served(PythonModel):
         def load_context(self, context: Any) -> None:
             self.reader = Reader(json.loads(Path(context.artifacts["schema"]).read_text("utf-8")))
-            self.session = open_session(context.artifacts["graph"])
+            self.session = open_session(context.artifacts["graph"], _threads())
 
         def predict(  # noqa: ANN202 # pyright: ignore[reportIncompatibleMethodOverride]
             self,

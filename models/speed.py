@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.population import Member, Population
     from models.rungs import Form
 
-CELLS = 2_000_000  # activations of one call of the graph: bigger ones leave the cache
+CELLS = 600_000  # activations of one call of the graph: bigger ones leave the cache
 ROWS_TIMED = 100_000
 CORES = 1.8  # what a second core adds is a little less than one core
 RATE = 50e9  # products and sums per second and core, what lies between the products included

@@ -1,20 +1,13 @@
 """Runs against a real MLflow server: one that wants a password, one that is away for a while."""
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
 from flows.errors import PenstockError
 from flows.home import open_home
-from flows.ports import free_port
 from flows.registry import client, resolve
 from flows.track import Tracker
 
@@ -24,57 +17,11 @@ AWAY = 15  # seconds
 LOGIN = {"MLFLOW_TRACKING_USERNAME": "operator", "MLFLOW_TRACKING_PASSWORD": "a-long-secret-word"}
 
 
-class Server:
-    """A real `mlflow server` with a database and artifacts in a folder."""
-
-    def __init__(self, folder, *options, **environment):
-        self.folder, self.options, self.environment = folder, options, environment
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--workers", "1"]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
-        command += ["--artifacts-destination", str(self.folder / "stored"), *self.options]
-        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=os.environ | quiet | {"PATH": path} | self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + 120
-        while not self.answers():
-            assert self.process.poll() is None, (self.folder / "server.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-
-    def answers(self):
-        with contextlib.suppress(OSError):
-            return urllib.request.urlopen(f"{self.url}/health", timeout=2).status == 200
-        return False
-
-    def signal(self, number):
-        os.killpg(self.process.pid, number)
-
-    def stop(self):
-        with contextlib.suppress(ProcessLookupError):
-            self.signal(signal.SIGKILL)
-        self.process.wait()
-
-
 @pytest.fixture
-def server(tmp_path_factory, monkeypatch, request):
-    made = Server(tmp_path_factory.mktemp("server"), *getattr(request, "param", ()))
-    made.start()
+def server(tmp_path_factory, monkeypatch, make_mlflow_server):
+    made = make_mlflow_server(tmp_path_factory.mktemp("server"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", made.url)
-    yield made
-    made.stop()
+    return made
 
 
 AUTH = """
@@ -89,10 +36,10 @@ auth_cache_ttl_seconds = 60
 
 
 @pytest.fixture
-def guarded_server(tmp_path_factory, monkeypatch):
+def guarded_server(tmp_path_factory, monkeypatch, make_mlflow_server):
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "auth.ini").write_text(AUTH.format(folder=folder), encoding="utf-8")
-    made = Server(
+    made = make_mlflow_server(
         folder,
         "--app-name",
         "basic-auth",
@@ -101,10 +48,8 @@ def guarded_server(tmp_path_factory, monkeypatch):
         MLFLOW_AUTH_ADMIN_USERNAME=LOGIN["MLFLOW_TRACKING_USERNAME"],
         MLFLOW_AUTH_ADMIN_PASSWORD=LOGIN["MLFLOW_TRACKING_PASSWORD"],
     )
-    made.start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", made.url)
-    yield made
-    made.stop()
+    return made
 
 
 def test_a_server_that_wants_a_password_gets_it_from_the_environment(

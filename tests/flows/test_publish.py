@@ -1,150 +1,64 @@
 """Publishing: a real registry, a real graph, a real fresh process that questions it."""
 
 import json
-import shutil
+import re
+from dataclasses import replace
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from flows.errors import ArtifactRefused
-from flows.home import open_home, prepare_tracking
-from flows.publish import Candidate, champion, find, publish
-from flows.registry import addressed, client, resolve
-from models import served
+from flows.errors import ArtifactRefused, PenstockError
+from flows.promotions import log
+from flows.publish import champion, find, publish
+from flows.registry import addressed, resolve
+from flows.stage import digest_of
+from flows.verify import manifest_of
 from models.examine import Examiner
-from models.graph import DOUBLE, FLOAT, INT64, Graph
 
-NAME = '신용\'s "모델"'
-SCHEMA = {
-    "version": 1, "name": NAME, "task": "binary", "target": "y", "missing": [""],
-    "columns": [{"name": "나이", "kind": "number"}],
-    "rules": [{"id": "나이.range", "column": "나이", "type": "range", "min": 0, "max": 200}],
-    "classes": ["bad", "good"], "class_kind": "text", "numbers": ["나이"], "categories": [],
+WHOLE = {
+    "MLmodel", "artifacts/graph.onnx", "artifacts/schema.json", "conda.yaml", "input_example.json",
+    "python_env.yaml", "requirements.txt", "served.py", "serving_input_example.json",
 }  # fmt: skip
-
-
-def graph(slope):
-    """Probability of "good": a sigmoid of one number."""
-    made = Graph()
-    number = made.input("numbers", DOUBLE, ("N", 1))
-    gap = made.add("Where", made.add("IsNaN", number), made.constant(50.0), number)
-    share = made.add("Sigmoid", made.add("Mul", gap, made.constant(slope)))
-    both = made.add("Concat", made.add("Sub", made.constant(1.0), share), share, axis=1)
-    made.output("probabilities", made.add("Cast", both, to=FLOAT), FLOAT, ("N", 2))
-    made.output("label", made.add("ArgMax", both, axis=1, keepdims=0), INT64, ("N",))
-    return made.model().SerializeToString()
-
-
-@pytest.fixture(scope="module")
-def examiner():
-    with Examiner() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "PENSTOCK_HOME"):
-            patch.delenv(name, raising=False)
-        home = open_home(tmp_path_factory.mktemp("publish"))
-    prepare_tracking(home)
-    return home
-
-
-class Desk:
-    """Publishes models of one home."""
-
-    def __init__(self, home, folder, examiner):
-        self.home, self.folder, self.examiner = home, folder, examiner
-        self.client = client(home)
-        known = self.client.get_experiment_by_name("e")
-        place = home.artifacts.as_uri()  # else it is the working directory's
-        self.experiment = (
-            known.experiment_id
-            if known
-            else self.client.create_experiment("e", artifact_location=place)
-        )
-
-    def candidate(self, mark, slope=0.02, **options):
-        folder = self.folder / mark
-        folder.mkdir()
-        (folder / "graph.onnx").write_bytes(graph(slope))
-        (folder / "schema.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
-        shutil.copyfile(served.__file__, folder / "served.py")
-        rows = pd.DataFrame({"나이": [str(n) for n in np.arange(-30, 30) + 40]})
-        (folder / "input_example.json").write_text(rows.head(2).to_json(orient="records"))
-        rows.to_parquet(folder / "rows.parquet")
-        answers = served.answer(served.open_session(graph(slope)), rows, SCHEMA)
-        answers.to_parquet(folder / "expected.parquet")
-        options = {
-            "name": NAME, "key": mark * 8, "run": f"run-{mark}", "note": "Predicts 나이."
-        } | options  # fmt: skip
-        return Candidate(
-            folder=folder,
-            questions={
-                "rows": str(folder / "rows.parquet"),
-                "expected": str(folder / "expected.parquet"),
-                "tolerance": 1e-5,
-            },
-            tags={"verdict": "promoted", "digest.data": "d" * 64, "reasons": "왜; because"},
-            description="Promoted: it is good.",
-            about={"task": "binary", "target": "나이"},
-            **options,
-        )
-
-    def publish(self, candidate, examiner=None):
-        run = self.client.create_run(self.experiment).info.run_id
-        return publish(self.home, candidate, run, lambda: examiner or self.examiner)
-
-    def aliases(self):
-        return {k: int(v) for k, v in self.client.get_registered_model(NAME).aliases.items()}
-
-    def versions(self, name=NAME):
-        return [made for made in self.client.search_model_versions() if made.name == name]
-
-
-@pytest.fixture
-def desk(home, tmp_path, examiner):
-    return Desk(home, tmp_path, examiner)
 
 
 @pytest.fixture
 def in_service(desk):
     """Make sure of a champion; the home is shared by the tests of this file."""
-    if champion(desk.home, NAME) is None:
+    if champion(desk.home, desk.name) is None:
         desk.publish(desk.candidate("first", promote=True))
-    return int(champion(desk.home, NAME).version)
+    return int(champion(desk.home, desk.name).version)
 
 
 def test_a_promoted_model_is_a_tagged_version_behind_both_aliases(desk):
     made = desk.publish(desk.candidate("a", promote=True))
-    version = desk.client.get_model_version(NAME, str(made.version))
+    version = desk.client.get_model_version(desk.name, str(made.version))
     assert (made.unchanged, made.moved) == (False, True)
     assert made.aliases == ("challenger", "champion")
-    assert made.uri == f"models:/{NAME}@champion"
+    assert made.uri == f"models:/{desk.name}@champion"
     tags = version.tags
     assert (tags["penstock.key"], tags["penstock.run"]) == ("a" * 8, "run-a")
     assert tags["penstock.verdict"] == "promoted"
     assert tags["penstock.digest.data"] == "d" * 64
     assert json.loads(tags["penstock.manifest"]) == made.manifest
-    assert set(made.manifest) == {"graph.onnx", "schema.json", "served.py"}
-    assert tags["penstock.blessing.mechanical"] == "passed 10 of 10 checks in a fresh process"
+    assert set(made.manifest) == WHOLE
+    said = tags["penstock.blessing.mechanical"]
+    assert re.fullmatch(r"passed (\d+) of \1 checks in a fresh process", said)
+    assert json.loads(tags["penstock.blessing.mechanical.figures"])["one_row_ms"] > 0
+    assert tags["penstock.blessing.metric"] == "왜; because"
     assert version.description == "Promoted: it is good."
     assert not (desk.home.runs / "run-a" / "model").exists()
     assert list((desk.home.root / "locks").glob("publish-*")) == []
 
 
 def test_the_model_s_page_is_ours_until_a_person_writes_on_it(desk, in_service):
-    model = desk.client.get_registered_model(NAME)
+    model = desk.client.get_registered_model(desk.name)
     assert model.description == "Predicts 나이."
     assert (model.tags["task"], model.tags["target"]) == ("binary", "나이")
     desk.publish(desk.candidate("i", note="Predicts 나이, newly."))
-    assert desk.client.get_registered_model(NAME).description == "Predicts 나이, newly."
-    desk.client.update_registered_model(NAME, description="Ask Kim.")
+    assert desk.client.get_registered_model(desk.name).description == "Predicts 나이, newly."
+    desk.client.update_registered_model(desk.name, description="Ask Kim.")
     made = desk.publish(desk.candidate("j"))
-    assert desk.client.get_registered_model(NAME).description == "Ask Kim."
-    version = desk.client.get_model_version(NAME, str(made.version))
+    assert desk.client.get_registered_model(desk.name).description == "Ask Kim."
+    version = desk.client.get_model_version(desk.name, str(made.version))
     assert version.source == f"models:/{made.model_id}"
     assert next(iter(version.tags)) == "penstock.verdict"
 
@@ -158,23 +72,23 @@ def test_the_next_one_takes_over_and_previous_keeps_what_was_in_service(desk, in
 
 def test_the_same_key_again_makes_no_version_and_asks_nobody(desk, in_service):
     count = len(desk.versions())
-    key = resolve(desk.home, NAME).tags["penstock.key"]
+    key = resolve(desk.home, desk.name).tags["penstock.key"]
     again = publish(desk.home, desk.candidate("c", key=key, promote=True), "", lambda: None)
     assert (again.unchanged, again.moved, again.version) == (True, False, in_service)
     assert len(desk.versions()) == count
-    assert int(find(desk.home, NAME, key).version) == in_service
+    assert int(find(desk.home, desk.name, key).version) == in_service
 
 
 def test_a_model_that_is_not_promoted_is_a_version_and_the_champion_stays(desk, in_service):
     made = desk.publish(desk.candidate("d"))
     assert made.version > in_service
-    assert made.uri == f"models:/{NAME}/{made.version}"
+    assert made.uri == f"models:/{desk.name}/{made.version}"
     assert desk.aliases()["champion"] == in_service
     assert desk.aliases()["challenger"] == made.version
     assert not made.moved
 
 
-def test_a_model_with_other_answers_is_refused_and_nothing_is_registered(desk):
+def test_a_model_with_other_answers_is_refused_and_nothing_is_registered(desk, graph):
     candidate = desk.candidate("e", name="other", promote=True)
     (candidate.folder / "graph.onnx").write_bytes(graph(0.03))
     with pytest.raises(ArtifactRefused) as caught:
@@ -225,9 +139,98 @@ def test_publishing_leaves_the_process_s_own_mlflow_alone(desk, monkeypatch):
 
 
 def test_no_champion_is_none_and_a_registry_that_is_away_is_an_error(desk, tmp_path):
-    from dataclasses import replace
-
     assert champion(desk.home, "nobody") is None
     (tmp_path / "none.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(Exception, match="not a database"):
-        champion(replace(desk.home, tracking_uri=f"sqlite:///{tmp_path / 'none.db'}"), NAME)
+        champion(replace(desk.home, tracking_uri=f"sqlite:///{tmp_path / 'none.db'}"), desk.name)
+
+
+def test_a_champion_that_changed_since_the_comparison_keeps_the_candidate_a_challenger(
+    own_desk,
+):
+    first = own_desk.publish(own_desk.candidate("1", promote=True, compared_with=None))
+    assert (first.raced, first.champion) == (False, 1)
+    second = own_desk.publish(own_desk.candidate("2", promote=True, compared_with=1, rule="better"))
+    assert (second.moved, second.champion) == (True, 2)
+    third = own_desk.publish(own_desk.candidate("3", promote=True, compared_with=1, rule="better"))
+    assert (third.raced, third.moved, third.champion) == (True, False, 2)
+    assert third.uri == f"models:/{own_desk.name}/3"
+    version = own_desk.version(3)
+    because = "it was compared with version 1, and version 2 is champion by now"
+    assert version.tags["penstock.verdict"] == "kept"
+    assert version.tags["penstock.reasons"] == because
+    assert version.description == f"Kept: {because}. Run run-3."
+    assert "penstock.blessing.metric" not in version.tags
+    assert own_desk.aliases() == {"challenger": 3, "champion": 2, "previous": 1}
+    moves = [(e.seq, e.before, e.to, e.rule, e.state) for e in log(own_desk.home, own_desk.name)]
+    assert moves == [(1, None, 1, "first", "done"), (2, 1, 2, "better", "done")]
+
+
+def test_whoever_lost_a_race_and_is_judged_again_gets_its_place_under_the_same_version(own_desk):
+    own_desk.publish(own_desk.candidate("1", promote=True))
+    loser = own_desk.candidate("2", promote=True, compared_with=None, because="+0.02 of 0.01")
+    assert own_desk.publish(loser).raced
+    again = own_desk.publish(replace(loser, compared_with=1, rule="no_worse"))
+    assert (again.unchanged, again.moved, again.version, again.champion) == (True, True, 2, 2)
+    tags = own_desk.version(2).tags
+    assert (tags["penstock.verdict"], tags["penstock.reasons"]) == ("promoted", "왜; because")
+    assert tags["penstock.blessing.metric"] == "+0.02 of 0.01"
+    assert own_desk.version(2).description == "Promoted: it is good."
+    last = log(own_desk.home, own_desk.name)[-1]
+    assert (last.rule, last.run, last.because) == ("no_worse", "run-2", "+0.02 of 0.01")
+
+
+def test_the_bundle_is_logged_with_the_run_and_its_digest_with_the_version(own_desk, tmp_path):
+    bundle = tmp_path / "gate"
+    bundle.mkdir()
+    (bundle / "evidence.json").write_text("{}")
+    made = own_desk.publish(own_desk.candidate("1", promote=True, evidence=bundle))
+    tags = own_desk.version(made.version).tags
+    assert tags["penstock.evidence"] == digest_of(manifest_of(bundle))
+    run = tags["penstock.evidence.run"]
+    assert [a.path for a in own_desk.client.list_artifacts(run, "gate")] == ["gate/evidence.json"]
+    assert log(own_desk.home, own_desk.name)[-1].evidence == tags["penstock.evidence"]
+
+
+def test_a_model_that_is_refused_after_it_was_logged_leaves_no_logged_model(own_desk):
+    class Forgetful:
+        """Answers for the copy on disk, and no more once the model is in the store."""
+
+        def __init__(self, examiner):
+            self.examiner, self.asked = examiner, []
+
+        def ask(self, command):
+            self.asked.append(command["model"])
+            if command["model"].startswith("models:/"):
+                return {"ok": False, "checks": [{"name": "load", "ok": False, "detail": "gone"}]}
+            return self.examiner.ask(command)
+
+    examiner, before = Forgetful(own_desk.examiner), len(own_desk.models())
+    with pytest.raises(ArtifactRefused, match="load: gone"):
+        own_desk.publish(own_desk.candidate("1", promote=True), examiner=examiner)
+    assert len(own_desk.models()) == before
+    model = examiner.asked[-1].removeprefix("models:/")
+    assert not list(own_desk.home.artifacts.rglob(f"{model}*"))
+
+
+def test_a_store_that_takes_nothing_is_said_with_the_reason(own_desk):
+    candidate = own_desk.candidate("1", promote=True)
+    own_desk.client.delete_experiment(own_desk.experiment)
+    try:
+        with pytest.raises(PenstockError, match="must take a model, but"):
+            publish(own_desk.home, candidate, "no-such-run", lambda: own_desk.examiner)
+    finally:
+        own_desk.client.restore_experiment(own_desk.experiment)
+    assert list((own_desk.home.root / "locks").glob("publish-*")) == []
+
+
+def test_a_store_that_breaks_off_leaves_no_logged_model_and_no_version(own_desk, tmp_path):
+    (tmp_path / "full").write_text("a file where the store's folder must be")
+    place = (tmp_path / "full").as_uri()
+    own_desk.experiment = own_desk.client.create_experiment("a full store", artifact_location=place)
+    candidate = own_desk.candidate("1", promote=True)
+    with pytest.raises(PenstockError, match=r"must take a model, but: .*full"):
+        own_desk.publish(candidate)
+    assert own_desk.models() == []
+    assert own_desk.versions() == []
+    assert list((own_desk.home.root / "locks").glob("publish-*")) == []

@@ -1,14 +1,27 @@
 """Batch scoring: every row gets a status, every mistake one message, the output appears whole."""
 
 import gzip
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
 
-from flows.errors import DataRefused, PenstockError, SettingsError
+from flows.errors import ArtifactRefused, DataRefused, PenstockError, SettingsError
 from flows.score import score
 
 MODEL = "작은 표@champion"
+ROOT = Path(__file__).resolve().parents[2]
+PEAK = """
+import sys; from pathlib import Path; from flows.score import score
+score(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+"""
 
 
 @pytest.fixture
@@ -62,10 +75,122 @@ def test_text_and_parquet_in_text_and_parquet_out_answer_alike(home, rows, tmp_p
 def test_the_file_says_which_version_answered(home, rows, tmp_path):
     import pyarrow.parquet as pq
 
-    scored(rows, tmp_path)
-    facts = pq.read_schema(tmp_path / "out.parquet").metadata
-    assert facts[b"penstock.model"].decode() == "작은 표"
-    assert int(facts[b"penstock.version"]) == home.aliases()["champion"]
+    rows.loc[[3, 5], "크기"] = "tall"
+    done, _ = scored(rows, tmp_path)
+    stored = pq.read_metadata(tmp_path / "out.parquet").metadata
+    facts = {k.decode(): v.decode() for k, v in stored.items()}
+    assert facts["penstock.model"] == "작은 표"
+    assert int(facts["penstock.version"]) == home.aliases()["champion"]
+    assert facts["penstock.digest"] == done["digest"]
+    assert facts["penstock.run_id"] == done["run_id"]
+    assert facts["penstock.scored_at"] == done["scored_at"]
+    assert json.loads(facts["penstock.statuses"]) == {"ok": 38, "크기.type": 2}
+
+
+def test_a_csv_has_the_same_beside_it_with_its_own_digest(home, rows, tmp_path):
+    done, _ = scored(rows, tmp_path, out="out.csv")
+    beside = json.loads((tmp_path / "out.csv.json").read_text("utf-8"))
+    digest = hashlib.sha256((tmp_path / "out.csv").read_bytes()).hexdigest()
+    assert beside["sha256"] == digest
+    assert (beside["model"], beside["rows"]) == ("작은 표", 40)
+    assert beside["digest"] == done["digest"]
+
+
+def test_many_chunks_answer_as_one_and_in_order(home, rows, tmp_path, monkeypatch):
+    many = pd.concat([rows] * 30, ignore_index=True).assign(number=range(1200))
+    many.loc[[7, 1100], "크기"] = "tall"
+    _, whole = scored(many, tmp_path)
+    monkeypatch.setattr("flows.chunks.ROWS", 64)
+    done, out = scored(many, tmp_path, out="cut.parquet")
+    assert done["statuses"] == {"ok": 1198, "크기.type": 2}
+    assert list(out["number"]) == [str(n) for n in range(1200)]
+    assert list(out["status"]) == list(whole["status"])
+    assert out["probability_yes"].sub(whole["probability_yes"]).abs().max() < 1e-6
+
+
+def test_a_glob_a_folder_and_a_function_are_sources_too(home, rows, tmp_path):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    rows.head(15).to_csv(parts / "1.csv", index=False)
+    rows.tail(25)[["colour", "크기"]].to_csv(parts / "2.csv", index=False)
+    (tmp_path / "mine.py").write_text(
+        "import pandas as pd\ndef rows(): return pd.DataFrame({'크기': [50.5, 1], 'colour': ['red', None]})\n"
+    )
+    _, whole = scored(rows, tmp_path)
+    for source in (f"{parts}/*.csv", parts):
+        score(MODEL, source, tmp_path / "two.parquet")
+        two = pd.read_parquet(tmp_path / "two.parquet")
+        assert list(two["prediction"]) == list(whole["prediction"])
+    assert score(MODEL, f"{tmp_path / 'mine.py'}:rows", tmp_path / "three.csv")["rows"] == 2
+
+
+def test_parts_that_differ_are_refused_before_a_row_is_read(home, rows, tmp_path):
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    rows.drop(columns="colour").to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(DataRefused, match=r"b\.csv.*lacks .*colour"):
+        score(MODEL, f"{tmp_path}/*.csv", tmp_path / "out.csv")
+
+
+def test_the_output_of_last_time_is_not_scored_again_by_a_pattern(home, rows, tmp_path):
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    rows.to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(SettingsError, match=r"OUT must not be a file that is read, found .*b\.csv"):
+        score(MODEL, f"{tmp_path}/*.csv", tmp_path / "b.csv")
+    assert list(pd.read_csv(tmp_path / "b.csv")) == list(rows)
+
+
+def test_parquet_keeps_its_types_beside_the_answers(home, rows, tmp_path):
+    typed = rows.assign(
+        크기=rows["크기"].astype(float), day=pd.Timestamp("2024-01-02"), n=range(40)
+    )
+    typed.to_parquet(tmp_path / "in.parquet", row_group_size=7)
+    score(MODEL, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    out = pd.read_parquet(tmp_path / "out.parquet")
+    assert out["n"].dtype == "int64"
+    assert out["day"].dtype.kind == "M"
+    assert out["크기"].dtype == "float64"
+
+
+def test_what_is_wrong_at_the_end_leaves_the_old_output(home, rows, tmp_path):
+    (tmp_path / "out.csv").write_text("old", encoding="utf-8")
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    with (tmp_path / "in.csv").open("a", encoding="utf-8") as more:
+        more.write("1,red,2\n")
+    with pytest.raises(DataRefused, match="record 41"):
+        score(MODEL, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text("utf-8") == "old"
+    assert sorted(p.name for p in tmp_path.iterdir() if "part" in p.name) == []
+
+
+def test_a_model_whose_file_was_changed_is_refused_by_name(home, rows, tmp_path):
+    (version,) = [
+        v for v in home.client.search_model_versions() if v.version == home.aliases()["champion"]
+    ]
+    place = home.client.get_model_version_download_uri(version.name, version.version)
+    path = next(Path(unquote(place.removeprefix("file://"))).rglob("served.py"))
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b"\n")
+        rows.to_csv(tmp_path / "in.csv", index=False)
+        with pytest.raises(ArtifactRefused, match=r"served\.py has other content"):
+            score(MODEL, tmp_path / "in.csv", tmp_path / "out.csv")
+    finally:
+        path.write_bytes(before)
+
+
+def test_the_flow_is_seen_in_prefect_with_its_counts(home, rows, tmp_path, prefect_server, api):
+    from flows.launch import launch_scoring
+
+    rows.loc[3, "크기"] = "tall"
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    done = launch_scoring(MODEL, str(tmp_path / "in.csv"), tmp_path / "out.csv", quiet=True)
+    assert done["statuses"] == {"ok": 39, "크기.type": 1}
+    newest = api.read_flow_runs(limit=1, sort="START_TIME_DESC")[0]
+    assert (newest.name, newest.state.name) == (f"{MODEL} to out.csv", "Scored")
+    assert "40 rows scored by 작은 표 version" in newest.state.message
+    with pytest.raises(DataRefused, match=r"none\.csv"):
+        launch_scoring(MODEL, str(tmp_path / "none.csv"), tmp_path / "out.csv", quiet=True)
+    assert api.read_flow_runs(limit=1, sort="START_TIME_DESC")[0].state.name == "Refused"
 
 
 def test_the_target_and_extra_columns_may_be_there_in_any_order(home, table, tmp_path):
@@ -122,20 +247,6 @@ def test_a_model_has_several_names(home, rows, tmp_path, model):
     assert score(model, tmp_path / "in.csv", tmp_path / "out.csv")["rows"] == 40
 
 
-def test_an_output_that_fails_leaves_the_old_one(home, rows, tmp_path, monkeypatch):
-    (tmp_path / "out.csv").write_text("old", encoding="utf-8")
-
-    def full(*_, **__):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(pd.DataFrame, "to_csv", full, raising=True)
-    (tmp_path / "in.csv").write_text("크기,colour\n1,red\n", encoding="utf-8")
-    with pytest.raises(PenstockError, match=r"out\.csv must be writable: .*No space left"):
-        score(MODEL, tmp_path / "in.csv", tmp_path / "out.csv")
-    assert (tmp_path / "out.csv").read_text("utf-8") == "old"
-    assert sorted(p.name for p in tmp_path.iterdir() if "part" in p.name) == []
-
-
 def test_settings_say_how_another_text_is_read(home, rows, tmp_path):
     rows.to_csv(tmp_path / "in.csv", index=False, sep=";", encoding="cp949")
     (home.folder / "other.toml").write_text(
@@ -160,3 +271,22 @@ def test_a_headerless_file_may_lack_the_target(home, table, tmp_path, target):
     spec = home.folder / "bare.toml"
     done = score(MODEL, tmp_path / "in.csv", tmp_path / "out.csv", spec=spec)
     assert (done["rows"], done["bad_rows"]) == (30, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_four_times_the_rows_take_no_more_memory(home, table, tmp_path, ending):
+    """What a table adds to the process is bounded by its chunks, not by its rows."""
+    taken = []
+    for rows in (250_000, 1_000_000):
+        many = pd.concat([table()] * (rows // 240), ignore_index=True).assign(note="x" * 40)
+        if ending == "csv":
+            many.to_csv(tmp_path / "in.csv", index=False)
+        else:
+            many.to_parquet(tmp_path / "in.parquet", row_group_size=50_000)
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, MODEL, tmp_path / f"in.{ending}", tmp_path / "out.parquet"],
+            cwd=home.folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        taken.append(int(done.stdout))
+    assert taken[1] < taken[0] + 60_000  # kB; the rows alone are 75 MB more

@@ -13,9 +13,9 @@ from flows.tables import read_parquet, write_parquet
 from flows.train import export, train
 from flows.training import graph_columns, ordered, parts_of, settings_of, training_table
 from models import served
+from models.agreement import compare
 from models.fit import TrainSettings, train_population
 from models.population import Member
-from models.questions import compare
 
 ROWS = 150
 

@@ -451,3 +451,38 @@ def test_mlflow_executes_the_file_and_a_fresh_process_asks_it(graph, tmp_path):
     assert "나이.type (is not a number)" in error
     assert '"city"' in absent
     assert heavy == []
+
+
+NUMBERS_AS_TEXT = [
+    "1", "-2.5", "+3", "1e5", "1E-3", ".5", "5.", "1e400", "nan", "NaN", "inf", "-Infinity", "0x10",
+    "1_000", " 4", "4 ", "", "?", "-999", "-999.0", "9007199254740993", "9007199254740992", "1e300",
+    "0.1", "4.9e-324", "2.2250738585072011e-308", "１２", "1,5", "--5", "e5", ".", "1e", "00012",
+    "1d5", "1f", "1e-400", "-0", "1.e5", "\t7", "7\n", "1\u00a0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", NUMBERS_AS_TEXT)
+@pytest.mark.parametrize("kind", ["number", "integer"])
+def test_text_in_arrow_and_in_python_is_read_to_the_last_bit_alike(cell, kind):
+    draw = np.random.default_rng(0)
+    plain = [repr(x) for x in draw.uniform(-1e6, 1e6, 50)] + [str(i) for i in range(50)]
+    column = served.Column.of({"name": "x", "kind": kind, "missing": ["?", "-999"]})
+    for others in (plain, plain[50:]):
+        fast, slow = (
+            served.read_cells(pd.Series([*others, cell], dtype=dtype), column)
+            for dtype in (pd.StringDtype("pyarrow", na_value=np.nan), object)
+        )
+        assert np.array_equal(fast[1], slow[1])
+        there = ~np.isnan(slow[0])
+        assert np.array_equal(np.isnan(fast[0]), ~there)
+        assert np.array_equal(fast[0][there].view(np.int64), slow[0][there].view(np.int64))
+
+
+def test_numbers_of_every_size_are_rounded_as_python_rounds_them():
+    bits = np.random.default_rng(0).integers(0, 2**63, 20_000, dtype=np.int64)
+    numbers = bits.view(np.float64)
+    numbers = numbers[np.isfinite(numbers) & (np.abs(numbers) < 2**53)]
+    texts = pd.Series([repr(x) for x in numbers.tolist()], dtype="str")
+    cells, fault = served.read_cells(texts, served.Column.of({"name": "x", "kind": "number"}))
+    assert np.array_equal(cells, numbers)
+    assert not fault.any()
