@@ -2,8 +2,9 @@
 
 - One host: a lock of the operating system, beside the database; that of a killed process is free
   at once.
-- Several hosts, which is MLflow behind a server: a global concurrency limit of the Prefect server,
-  held as a lease that ends by itself a minute after its holder was killed.
+- An MLflow server on loopback is this host's too. Any other may be written from several: then it
+  is a global concurrency limit of the Prefect server, held as a lease that ends by itself a minute
+  after its holder was killed.
 - Where several hosts may write and no Prefect server is named, nothing is written.
 - The yielded `check` renews the lease, and raises where it was lost: it is called before each write
   that must not come late.
@@ -12,11 +13,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import ipaddress
+import os
+import tempfile
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flows.errors import Busy, PenstockError
 from flows.home import file_name
@@ -49,7 +55,7 @@ def lease(home: Home, name: str, *, patience: float = PATIENCE) -> Iterator[Chec
     """
     refuse_without(home)
     with _on_this_host(_lock_file(home, name), name, patience):
-        if _one_host(home):
+        if _one_host(home) or not home.prefect_url:
             yield lambda: None
         else:
             with _among_hosts(str(home.prefect_url), name, patience) as check:
@@ -58,7 +64,7 @@ def lease(home: Home, name: str, *, patience: float = PATIENCE) -> Iterator[Chec
 
 def refuse_without(home: Home) -> None:
     """Refuse a home in which nothing can keep two promoters apart; asks no server."""
-    if _one_host(home) or home.prefect_url:
+    if _one_host(home) or _loopback(home) or home.prefect_url:
         return
     msg = (
         f"MLflow at {public(home.tracking_uri)} may be written from several hosts, so a model is "
@@ -72,8 +78,26 @@ def _one_host(home: Home) -> bool:
     return home.tracking_uri.startswith(SQLITE)
 
 
+def _loopback(home: Home) -> bool:
+    """Whether MLflow is a server that this host alone reaches."""
+    host = urlsplit(home.tracking_uri).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _lock_file(home: Home, name: str) -> Path:
-    """Beside the database that is written, as two homes may name the same one."""
+    """Beside the database that is written, as two homes may name the same one.
+
+    A server of this host has it under its address, where all of this user's homes find it.
+    """
+    if _loopback(home):
+        key = hashlib.sha256(f"{urlsplit(home.tracking_uri).port} {os.getuid()}".encode())
+        place = Path(tempfile.gettempdir())
+        return place / f"penstock-{key.hexdigest()[:16]}-{file_name(name)}.lock"
     if _one_host(home) and not home.embedded:
         database = Path(home.tracking_uri.removeprefix(SQLITE))
         return database.with_name(f".{database.name}.{file_name(name)}.lock")

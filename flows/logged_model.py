@@ -1,7 +1,7 @@
 """From files to a logged model of MLflow that has answered, before a version can exist.
 
-The order: the model on disk examined in a fresh process -> logged -> its files as they arrived
-compared with those that were meant -> `models:/m-<id>` examined again.
+The order: the model on disk answers in a fresh process -> logged -> its files as they arrived
+compared with those that were meant -> `models:/m-<id>` examined in full, as a consumer reaches it.
 
 - A logged model carries the key of what it is for, so that one that a killed process has left can
   be told from one that somebody uses.
@@ -61,13 +61,13 @@ def blessed_model(home: Home, candidate: Candidate, tracking_run: str, examiner:
     try:
         with _without_advice():
             mlflow.pyfunc.save_model(path=str(local), **options)
-        examined = _examine(home, candidate, examiner, str(local), whole=True)
+        _examine(home, candidate, examiner, str(local), whole=False)
     finally:
         shutil.rmtree(local, ignore_errors=True)
     try:
         model_id = _logged(home, candidate, tracking_run, options)
         manifest = _as_logged(home, candidate, model_id)
-        _examine(home, candidate, examiner, f"models:/{model_id}", whole=False)
+        examined = _examine(home, candidate, examiner, f"models:/{model_id}", whole=True)
     except BaseException:
         with contextlib.suppress(Exception):  # what made it fail is what must be said
             discard(home, tracking_run, keep=())

@@ -28,8 +28,13 @@ def test_a_planted_drop_in_a_slice_is_named() -> None:
     assert DROP == 0.05
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("metric", ["accuracy", "roc_auc"])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        pytest.param("accuracy", marks=pytest.mark.slow),
+        pytest.param("roc_auc", marks=pytest.mark.long),
+    ],
+)
 def test_thirty_nights_of_equal_models_promote_one_in_at_most_a_twentieth_of_seeds(
     metric: str,
 ) -> None:
@@ -39,8 +44,13 @@ def test_thirty_nights_of_equal_models_promote_one_in_at_most_a_twentieth_of_see
     assert found["point"] > 0.8
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("metric", ["accuracy", "rmse"])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        pytest.param("accuracy", marks=pytest.mark.slow),
+        pytest.param("rmse", marks=pytest.mark.long),
+    ],
+)
 def test_thirty_nights_of_models_worse_by_the_margin_promote_one_as_rarely(metric: str) -> None:
     found = worse(metric, range(80), rows=1000)  # pyright: ignore[reportArgumentType]
     assert found["gate"] <= allowed(80)

@@ -209,7 +209,7 @@ def test_ctrl_c_ends_a_run_with_one_line_and_a_record(tmp_path, prefect_server):
         while not (tmp_path / "begun").exists() and time.monotonic() < until:
             time.sleep(0.05)
         run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=180)
     assert (run.returncode, out) == (130, "")
     assert err.splitlines()[-1] == "penstock: interrupted; nothing was published"
     assert "Traceback" not in err

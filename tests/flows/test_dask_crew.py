@@ -152,7 +152,7 @@ def test_a_cluster_of_our_own_comes_to_what_the_local_crew_does(tmp_path, local,
     for number, predicted in ours.items():
         np.testing.assert_array_equal(predicted, theirs[number])
     assert {said["until"] for said in heard} == {2, 4, 6}
-    assert all(said["done"] < said["jobs"] for said in heard)
+    assert all(said["done"] < said["jobs"] for said in heard if "ended" not in said)
     assert any(said["done"] for said in heard)
     assert any(said["done"] == 0 and said["epoch"] for said in heard)  # a word within a job
     assert ended(seen)

@@ -17,7 +17,7 @@ from flows.json_files import read_json
 from flows.promotions import log
 from flows.settings import load_spec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gate runs")]  # one story for all
 NAME = "작은 표"
 WORSE = ('data.drop=["크기"]', "gate.margin=0.02", "gate.floors={}")
 

@@ -38,7 +38,7 @@ def home(tmp_path):
 @pytest.fixture
 def remote(home, prefect_server, request):
     """A home whose MLflow is a server's; the lease asks Prefect alone."""
-    return replace(home, tracking_uri="http://127.0.0.1:9", prefect_url=prefect_server)
+    return replace(home, tracking_uri="http://192.0.2.1:9", prefect_url=prefect_server)
 
 
 @pytest.fixture
@@ -88,8 +88,19 @@ def test_homes_that_name_one_database_share_its_lease(home, tmp_path, holder):
         pass
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_server_on_this_host_needs_no_prefect(home, tmp_path, holder, host):
+    ours = replace(home, tracking_uri=f"http://{host}:{free_port()}", prefect_url=None)
+    refuse_without(ours)
+    (tmp_path / "other").mkdir()
+    other = replace(open_home(tmp_path / "other"), tracking_uri=ours.tracking_uri, prefect_url=None)
+    holder(other, NAME)
+    with pytest.raises(Busy), lease(ours, NAME, patience=0.1):
+        pass
+
+
 def test_a_server_without_prefect_is_refused_with_advice(home):
-    remote = replace(home, tracking_uri="http://user:secret@127.0.0.1:9", prefect_url=None)
+    remote = replace(home, tracking_uri="http://user:secret@192.0.2.1:9", prefect_url=None)
     with pytest.raises(PenstockError, match=r"set PREFECT_API_URL") as caught:
         refuse_without(remote)
     assert "secret" not in str(caught.value)
@@ -165,7 +176,7 @@ def whole_prefect(tmp_path):
 @pytest.mark.long
 def test_the_lease_of_a_killed_process_ends_by_itself(home, whole_prefect, holder, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", whole_prefect)
-    remote = replace(home, tracking_uri="http://127.0.0.1:9", prefect_url=whole_prefect)
+    remote = replace(home, tracking_uri="http://192.0.2.1:9", prefect_url=whole_prefect)
     holder(remote, NAME).kill()
     with lease(remote, NAME) as check:
         check()

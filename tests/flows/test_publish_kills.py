@@ -73,7 +73,7 @@ def test_killed_at_the_first_the_middle_and_the_last_commit(stage):
         second.killed(fatal)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_before_every_fourth_commit(stage):
     second = stage(second=True)
     for fatal in range(2, second.count() + 1, 4):

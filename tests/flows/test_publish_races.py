@@ -77,7 +77,7 @@ def test_two_processes_that_publish_the_same_make_one_version(races):
     races.of_one_key(0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_race_of_twenty_on_a_file_ends_with_a_loser_or_a_twin(races):
     for number in range(10):
         races.of_two_models(number)
@@ -103,7 +103,7 @@ def server_races(
     return Races(desk_at(home, "신용"), publishers, sound)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_race_on_a_server_ends_with_a_loser_or_a_twin(server_races):
     for number in range(3):
         server_races.of_two_models(number)

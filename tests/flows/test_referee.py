@@ -167,6 +167,7 @@ def test_an_id_that_is_gone_is_a_doubt_that_names_it(short):
 WITHOUT_ID = SETTINGS.replace('id = "key"', 'drop = ["key"]\nmissing = ["", "?"]')
 
 
+@pytest.mark.slow
 def test_without_an_id_rows_are_known_by_cells_however_they_are_read_today(make):
     frame = table(1500).astype(object)
     frame.loc[::7, "noise"] = "?"
@@ -184,6 +185,7 @@ def test_without_an_id_rows_are_known_by_cells_however_they_are_read_today(make)
 GROUPED = SETTINGS.replace('id = "key"', 'id = "key"\ngroup = "house"')
 
 
+@pytest.mark.slow
 def test_a_group_that_the_champion_trained_on_is_known_as_a_whole(make):
     arena = make(GROUPED)
     first = in_service(arena, table(2000))
@@ -199,6 +201,7 @@ def test_a_group_that_the_champion_trained_on_is_known_as_a_whole(make):
     assert facts["counts"]["units"] < facts["counts"]["referee"]
 
 
+@pytest.mark.slow
 def test_a_group_declared_today_is_known_by_any_of_its_rows(make):
     arena = make()
     first = in_service(arena, table(2000))
@@ -215,6 +218,7 @@ TIMED = SETTINGS.replace('id = "key"', 'time = "day"\nid = "key"').replace(
 )
 
 
+@pytest.mark.slow
 def test_a_window_that_moves_on_is_asked_for_the_rows_of_its_span_alone(make):
     arena = make(TIMED)
     in_service(arena, table(800))
@@ -229,6 +233,7 @@ def test_a_window_that_moves_on_is_asked_for_the_rows_of_its_span_alone(make):
     )
 
 
+@pytest.mark.slow
 def test_the_same_customer_later_is_another_row_where_the_split_is_by_time(make):
     arena = make(TIMED)
     frame = table(1200).assign(key=[f"k{i % 40}" for i in range(1200)])
@@ -331,6 +336,7 @@ def test_the_order_of_the_champion_s_classes_does_not_matter(arena):
     assert (lines["champion.label"] == lines["challenger.label"]).all()
 
 
+@pytest.mark.slow
 def test_an_optional_column_that_is_gone_is_said(make):
     arena = make(SETTINGS + 'against_champion = "better"\n')
     first = arena.night(table(), slope=3.0)
@@ -343,6 +349,7 @@ def test_an_optional_column_that_is_gone_is_said(make):
     assert "the champion, version 1, answers without noise, which is gone" in facts["changes"]
 
 
+@pytest.mark.slow
 def test_a_regression_is_compared_by_its_values(make):
     frame = table()
     frame["grade"] = 2 * frame["x"] + frame["noise"]

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 CONSUMER = """
@@ -19,7 +20,7 @@ print(json.dumps(model.predict(rows)["prediction"].tolist(), default=str))
     params=[
         pytest.param("embedded", marks=pytest.mark.long),
         pytest.param("servers", marks=pytest.mark.long),  # the evening in test_up.py has them too
-        pytest.param("postgres", marks=pytest.mark.slow),
+        pytest.param("postgres", marks=pytest.mark.long),
     ]
 )
 def way(request, tmp_path, outside):
@@ -62,7 +63,8 @@ def test_three_runs_end_alike_and_a_consumer_loads_what_they_made(
         return summary
 
     first, again = run(), run()
-    table(rows=300, seed=1).to_csv(folder / "table.csv", index=False)
+    more = pd.concat([table(), table(rows=60, seed=1)])  # data that grows
+    more.to_csv(folder / "table.csv", index=False)
     third = run()
     outcomes = [s["verdict"]["outcome"] for s in (first, again, third)]
     assert outcomes == ["promoted", "unchanged", "promoted"]
