@@ -1,7 +1,7 @@
 """What a better average must not hide: a slice that got worse, probabilities that got worse.
 
 - Slices, declared and found, are tested on referee rows with Holm's correction over all of them; a
-  drop that is sure but within the margin is no harm. A slice too small to show the drop that matters
+  drop that is sure but small is no harm. A slice too small to show the drop that matters
   is named as not judged, never counted as a pass.
 - Calibration is worse where its error grew by more than its interval and by more than .01.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from expectations.evidence import Evidence, Rows
-    from expectations.gate_rules import Amount, Rules
+    from expectations.gate_rules import Rules
 
 SLICES, CALIBRATION = "slices", "calibration"
 ERROR = "ece"
@@ -57,20 +57,22 @@ def slices(evidence: Evidence, rules: Rules) -> list[Finding]:
 def judged_slices(rows: Rows, metric: str, rules: Rules, look: int) -> list[dict[str, Any]]:
     """Each slice's difference and state, as the report shows them.
 
-    Models differ, and on very many rows any difference is sure: harm is one beyond `gate.margin`.
+    Two retrains differ truly somewhere, and on many rows any difference is sure: harm is one beyond
+    `gate.margin` and half of `gate.slice_drop`.
     """
     from expectations.slices import judge_slices
 
     base, tail = champions_value(rows, metric), rules.tail(look)
-    drop, margin = rules.drop_in(metric, base).value, rules.margin_in(metric, base)
-    judged = judge_slices(rows, metric, tail, drop, rules.min_support, 0, found=rows.found)
-    return [_within(each, margin) for each in judged]
+    drop, margin = rules.drop_in(metric, base), rules.margin_in(metric, base)
+    judged = judge_slices(rows, metric, tail, drop.value, rules.min_support, 0, found=rows.found)
+    least = max(margin.value, drop.value / 2)
+    return [_within(each, least) for each in judged]
 
 
-def _within(each: dict[str, Any], margin: Amount) -> dict[str, Any]:
-    if each["state"] != "harmed" or -each["value"] > margin.value:
+def _within(each: dict[str, Any], least: float) -> dict[str, Any]:
+    if each["state"] != "harmed" or -each["value"] > least:
         return each
-    return {**each, "state": "held", "reason": f"worse within {margin.setting}"}
+    return {**each, "state": "held", "reason": f"worse, by no more than {number(least)}"}
 
 
 def calibration(evidence: Evidence, rules: Rules) -> list[Finding]:

@@ -49,7 +49,7 @@ def test_bounds_err_no_more_often_than_they_say(tail: float) -> None:
     assert all(count <= allowed for count in missed.values()), missed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bounds_of_the_bootstrap_err_no_more_often_than_they_say() -> None:
     """F1 of models that differ on a tenth of the rows, one class in five being positive."""
     rng = np.random.default_rng(17)

@@ -47,7 +47,7 @@ def test_thirty_nights_of_equal_models_promote_one_in_at_most_a_twentieth_of_see
 @pytest.mark.parametrize(
     "metric",
     [
-        pytest.param("accuracy", marks=pytest.mark.slow),
+        pytest.param("accuracy", marks=pytest.mark.long),
         pytest.param("rmse", marks=pytest.mark.long),
     ],
 )

@@ -111,7 +111,7 @@ def prefect(prefect_server, outside, tmp_path, write_spec):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_finishes_what_was_deployed_from_the_file(
     prefect, prefect_server, small_runs, tmp_path
 ):

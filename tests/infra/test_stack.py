@@ -126,7 +126,7 @@ def test_both_servers_keep_their_data_in_postgres(stack, postgres_stack):
     assert not list(stack.home.glob("prefect/*.db"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("server", ["mlflow", "prefect"])
 def test_strangers_are_refused_and_clients_let_in(server, postgres_stack):
     address, login, question = questions(postgres_stack)[server]
@@ -135,7 +135,7 @@ def test_strangers_are_refused_and_clients_let_in(server, postgres_stack):
     assert answer(address, login, question)[0] == 200
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_secrets_are_for_their_owner_and_on_no_command_line(stack, postgres_stack):
     known = {**postgres_stack, **stack.sourced("postgres.env")}
     words = [known[name].rpartition(":")[2] for name in SECRETS]
@@ -153,7 +153,7 @@ def test_secrets_are_for_their_owner_and_on_no_command_line(stack, postgres_stac
     assert {stat.S_IMODE(path.stat().st_mode) for path in holding} == {0o600}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_second_up_does_nothing(stack, postgres_stack):
     before = servers.living(stack.home)
     done = stack("up")
@@ -177,7 +177,7 @@ def test_a_killed_postgres_is_seen_and_mended(stack, postgres_stack):
         assert answer(address, login, question)[0] == 200
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_down_leaves_nothing_but_the_data_which_the_next_up_finds(stack, postgres_stack):
     (_, mlflow, _), (_, prefect, _) = questions(postgres_stack).values()
     made = f"{postgres_stack['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/create"
