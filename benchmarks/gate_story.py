@@ -113,8 +113,8 @@ class Story:
 
     def _run(self, cause: str, rows: pd.DataFrame, *overrides: str) -> dict[str, Any]:
         rows.to_csv(self.folder / "table.csv", index=False)
-        for name in ("contract.toml",):  # one that was proposed for fewer rows is proposed anew
-            (self.folder / f"spec.{name}").unlink(missing_ok=True)
+        # One that was proposed for fewer rows is proposed anew.
+        (self.folder / "spec.contract.toml").unlink(missing_ok=True)
         spec = load_spec(self.folder / "spec.toml", overrides)
         summary, error = launch(spec, list(overrides), quiet=True)
         if error is not None:

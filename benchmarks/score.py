@@ -14,18 +14,16 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parent.parent
-PENSTOCK = Path(sys.executable).parent / "penstock"
+from benchmarks.commands import PENSTOCK, timed
+
 SETTINGS = 'name = "score"\n[data]\nsource = "train.csv"\ntarget = "grade"\n'
 LEVELS = (2, 3, 6, 12, 30, 80)
 PIECE = 250_000
@@ -65,7 +63,7 @@ def measured(folder: Path, rows: int, *, larger: bool) -> dict[str, Any]:
     """Train once, score CSV and Parquet; return the figures."""
     write(folder / "train.csv", 20_000, seed=0, target=True)
     (folder / "score.toml").write_text(SETTINGS, encoding="utf-8")
-    command([PENSTOCK, "run", "score.toml"], folder)
+    timed([PENSTOCK, "run", "score.toml"], folder)
     write(folder / "in.csv", rows, seed=1)
     write(folder / "in.parquet", rows, seed=1)
     found: dict[str, Any] = {"rows": rows}
@@ -74,32 +72,14 @@ def measured(folder: Path, rows: int, *, larger: bool) -> dict[str, Any]:
     if larger:
         write(folder / "in.csv", 4 * rows, seed=1)
         found |= {f"larger_{name}": value for name, value in scored(folder, "in.csv").items()}
-    started = time.perf_counter()
-    command([PENSTOCK, "score", "score", "in.parquet", "out.parquet"], folder)
-    return {**found, "command_seconds": time.perf_counter() - started}
+    seconds, _ = timed([PENSTOCK, "score", "score", "in.parquet", "out.parquet"], folder)
+    return {**found, "command_seconds": seconds}
 
 
 def scored(folder: Path, name: str) -> dict[str, float]:
     """Score a file in a process of its own; return what it cost."""
-    out = command([sys.executable, "-c", CHILD, name, "out.parquet"], folder)
+    _, out = timed([sys.executable, "-c", CHILD, name, "out.parquet"], folder)
     return json.loads(out.splitlines()[-1])
-
-
-def command(words: list[Any], folder: Path) -> str:
-    """Run a command with a home in `folder`; return its standard output."""
-    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
-    environment |= {"PENSTOCK_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [str(word) for word in words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode not in (0, 4):
-        raise SystemExit(f"{words[:3]} ended with {done.returncode}:\n{done.stderr[-3000:]}")
-    return done.stdout
 
 
 def write(path: Path, rows: int, *, seed: int, target: bool = False) -> None:

@@ -18,12 +18,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-PENSTOCK = Path(sys.executable).parent / "penstock"
+from benchmarks.commands import PENSTOCK, ROOT, timed
+
 TABLES = {
     "breast_cancer": ("examples/breast_cancer.toml", "roc_auc", 0.985),
     "letter": ("tests/data/letter_recognition.toml", "accuracy", 0.95),
@@ -54,39 +53,20 @@ def main() -> None:
             print(f"{name:<36} {shown}")
 
 
-def _timed(command: list[Any], folder: Path) -> tuple[float, str]:
-    """Run a command in `folder`; return its seconds and standard output."""
-    environment = {
-        k: v for k, v in os.environ.items() if k not in ("PREFECT_API_URL", "PENSTOCK_HOME")
-    }
-    started = time.perf_counter()
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode not in (0, 4):
-        raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stderr[-3000:]}")
-    return time.perf_counter() - started, done.stdout
-
-
 def runs(folder: Path, *, quick: bool) -> dict[str, float]:
     """The default example: with a fresh home, with another seed, with nothing changed."""
-    _timed([sys.executable, "-c", "import flows.pipeline, models.fit, mlflow.pyfunc"], folder)
+    timed([sys.executable, "-c", "import flows.pipeline, models.fit, mlflow.pyfunc"], folder)
     shutil.copy(ROOT / "examples" / "breast_cancer.toml", folder)
     run = [PENSTOCK, "run", "breast_cancer.toml"]
-    found = {"cold_s": _timed(run, folder)[0]}
+    found = {"cold_s": timed(run, folder)[0]}
     seed = [] if quick else ["--set", "train.seed=1"]
     if not quick:
-        found["warm_s"] = _timed([*run, *seed], folder)[0]
-    found["unchanged_s"] = _timed([*run, *seed], folder)[0]
+        found["warm_s"] = timed([*run, *seed], folder)[0]
+    found["unchanged_s"] = timed([*run, *seed], folder)[0]
     if not quick:
         bare = [sys.executable, ROOT / "benchmarks" / "bare.py", folder / "bare"]
-        found["bare_cold_s"] = _timed(bare, folder)[0]
-        found["bare_warm_s"] = _timed(bare, folder)[0]
+        found["bare_cold_s"] = timed(bare, folder)[0]
+        found["bare_warm_s"] = timed(bare, folder)[0]
         found["cold_ratio"] = found["cold_s"] / found["bare_cold_s"]
         found["warm_ratio"] = found["warm_s"] / found["bare_warm_s"]
     return found
@@ -120,7 +100,7 @@ print(json.dumps({{"one_row_ms": statistics.median(ms), "hundred_thousand_rows_s
                    "hundred_thousand_text_rows_s": as_text}}))
 """
     del quick
-    _, out = _timed([sys.executable, "-c", code], folder)
+    _, out = timed([sys.executable, "-c", code], folder)
     return json.loads(out.splitlines()[-1])
 
 
@@ -153,7 +133,7 @@ def quality(folder: Path, *, quick: bool) -> dict[str, Any]:
             place.mkdir()
             shutil.copy(ROOT / settings, place / "table.toml")
             options = ["--set", f"split.seed={seed}", "--set", "gate.mode='dry_run'", "--json"]
-            spent, out = _timed([PENSTOCK, "run", "table.toml", *options], place)
+            spent, out = timed([PENSTOCK, "run", "table.toml", *options], place)
             summary = json.loads(out)
             ours.append(summary["metrics"]["test"][metric]["value"])
             rung = next(r for r in summary["ladder"] if r["name"] == "hist_gradient_boosting")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from flows import interrupted, ports
 from flows.errors import SettingsError
 from flows.json_files import read_json, write_json
+from flows.ports import is_loopback
 from flows.prefect_server import answers, server_command
 from flows.supervise import Service
 
@@ -36,7 +37,6 @@ MARK = "PENSTOCK_SERVERS_OF"
 """Set in the environment of the servers and all that they start: the home that they serve."""
 FLOW_RUN = "PREFECT__FLOW_RUN_ID"
 """Set by Prefect's worker in the environment of a run's process."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANY = ("0.0.0.0", "::")  # noqa: S104 - recognised, never a default
 SHOWN = timedelta(seconds=100)
 """A worker that has not shown itself for so long is not well; it should every 30 s."""
@@ -68,7 +68,7 @@ class Where:
         if self.prefect_port is not None and self.prefect_port == self.mlflow_port:
             msg = f"the two servers must have a port each, found {self.mlflow_port} for both"
             raise SettingsError(msg)
-        if self.host not in LOOPBACK and missing:
+        if not is_loopback(self.host) and missing:
             msg = (
                 f"servers on {self.host} must ask for credentials, as others can reach them: set "
                 f"{', '.join(missing)} in the environment, or leave --host out to stay on this machine"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 import os
 import tempfile
 import time
@@ -27,6 +26,7 @@ from urllib.parse import urlsplit
 from flows.errors import Busy, PenstockError
 from flows.home import file_name
 from flows.mlflow_errors import public
+from flows.ports import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,13 +80,7 @@ def _one_host(home: Home) -> bool:
 
 def _loopback(home: Home) -> bool:
     """Whether MLflow is a server that this host alone reaches."""
-    host = urlsplit(home.tracking_uri).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(urlsplit(home.tracking_uri).hostname or "")
 
 
 def _lock_file(home: Home, name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 
 LOOPBACK = "127.0.0.1"
@@ -28,6 +29,14 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
         bind(host, port)
         return True
     return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this machine alone reaches `host`, a name or an address without a port."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _socket(host: str) -> socket.socket:

@@ -43,7 +43,7 @@ def replay(
 
     Returns:
         {"model", "exploratory", "changes": ["gate.margin=0.01"], "judged": [{"version", "run",
-        "at", "then", "now", "changed", "sentence", "reasons"}], "left_out": [{"version", "why"}]}.
+        "at", "then", "now", "changed", "exact", "reasons"}], "left_out": [{"version", "why"}]}.
         `now` is None where the bundle could not be judged.
 
     Raises:

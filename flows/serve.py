@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import shlex
 import signal
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flows.errors import PenstockError, SettingsError
 from flows.home import find_home
-from flows.ports import LOOPBACK
+from flows.ports import LOOPBACK, is_loopback
 from flows.registry import resolve
 
 if TYPE_CHECKING:
@@ -112,11 +111,7 @@ def _keep(server: ScoringServer, stop: _Stop) -> None:
 
 
 def _only_here(host: str, *, anyone: bool) -> None:
-    try:
-        here = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        here = host == "localhost"
-    if not here and not anyone:
+    if not is_loopback(host) and not anyone:
         msg = (
             f"MLflow's scoring server knows no passwords: whoever reaches {host} could ask the "
             "model. Leave --host out to listen on this machine alone, or add --anyone if that is "

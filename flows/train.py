@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from flows.spec import Spec
+    from models.baselines import FittedRung
     from models.encode import TrainingTable
     from models.finish import Finished
     from models.fit import Fitted
@@ -61,8 +62,8 @@ def train(
         SettingsError: the costs do not fit the labels.
 
     """
-    from models import finish
     from models.baselines import fit_rungs
+    from models.finish import save
     from models.fit import TrainingFailed as Failed
     from models.fit import train_population
     from models.saved_rungs import Rungs, save_rungs
@@ -83,12 +84,38 @@ def train(
     say("fitting the ladder's rungs")
     rungs = fit_rungs(_learned(table, fitted), seed=settings.seed)
     say("choosing the ensemble")
+    found = _finished(spec, [fitted, *sweeps], table, rungs, parts_of(book), labels)
+    _tell(found, say)
+    seconds = fitted.facts.pop("seconds", None)
+    save(found, out, trained.described(fitted, table, settings, labels))
+    save_rungs(Rungs(fitted=rungs, rows=_rows(book), log=fitted.target.log), out)
+    trained.write_validation(found, book, labels, out)
+    trained.write_curves([fitted, *sweeps], found, out)
+    return trained.facts(found, fitted, seconds)
+
+
+def _finished(
+    spec: Spec,
+    fits: Sequence[Fitted],
+    table: TrainingTable,
+    rungs: Sequence[FittedRung],
+    part: np.ndarray,
+    labels: list[str],
+) -> Finished:
+    """Choose who answers, calibrate and decide by the settings' costs.
+
+    Raises:
+        SettingsError: the costs do not fit the labels.
+
+    """
+    from models.finish import finish
+
     try:
-        found = finish.finish(
-            [fitted, *sweeps],
+        return finish(
+            fits,
             table,
             rungs=rungs,
-            part=parts_of(book),
+            part=part,
             costs=spec.decision.costs if spec.decision else None,
             labels=labels,
             ensemble=spec.train.ensemble,
@@ -96,13 +123,6 @@ def train(
         )
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    _tell(found, say)
-    seconds = fitted.facts.pop("seconds", None)
-    finish.save(found, out, trained.described(fitted, table, settings, labels))
-    save_rungs(Rungs(fitted=rungs, rows=_rows(book), log=fitted.target.log), out)
-    trained.write_validation(found, book, labels, out)
-    trained.write_curves([fitted, *sweeps], found, out)
-    return trained.facts(found, fitted, seconds)
 
 
 def _rows(book: pd.DataFrame) -> np.ndarray:

@@ -71,10 +71,18 @@ def verdict_of(
         "metric": metric,
         "split": "test",
         **{key: found.get(key) for key in ("value", "low", "high")},
-        "decided": dict(judged.findings[0].numbers) if judged and judged.findings else {},
+        "decided": _decided(judged),
     }
     number = "" if judged is None else _number_decided(verdict, judged, floors, rows)
     return {**verdict, "sentence": _sentence(verdict, judged, subject, number, error, hindered)}
+
+
+def _decided(judged: Verdict | None) -> dict[str, Any]:
+    """The numbers of the first finding; a list among them stands with the findings alone."""
+    if judged is None or not judged.findings:
+        return {}
+    numbers = judged.findings[0].numbers
+    return {key: value for key, value in numbers.items() if not isinstance(value, list | tuple)}
 
 
 def _sentence(

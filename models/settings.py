@@ -131,15 +131,12 @@ class TrainSettings:
 
     def population(self, folds: int, *, trial: int = 0, width: int | None = None) -> list[Member]:
         """Return folds x seeds members, seed by seed; `width`: their own within a wider network."""
-        own = FAMILY[self.network]
         return [
             Member(
                 fold=fold,
                 seed=self.seed * SEEDS + seed,
-                lr=own["lr"] if self.lr == "auto" else self.lr,
-                weight_decay=(
-                    own["weight_decay"] if self.weight_decay == "auto" else self.weight_decay
-                ),
+                lr=self._of_family("lr"),
+                weight_decay=self._of_family("weight_decay"),
                 dropout=self.dropout,
                 label_smoothing=self.label_smoothing,
                 balanced=self.class_weight == "balanced" and self.task != "regression",
@@ -168,18 +165,22 @@ class TrainSettings:
         bins = self.bins
         if bins == "auto":
             bins = min(128, max(8, rows // 32))
-        own = FAMILY[self.network]
         return Plan(
             epochs=epochs,
             batch=batch,
             steps=max(1, round(rows / batch)),
             patience=patience,
             least=min(patience, EARLY) if early else patience,
-            lr=own["lr"] if self.lr == "auto" else self.lr,
-            weight_decay=own["weight_decay"] if self.weight_decay == "auto" else self.weight_decay,
+            lr=self._of_family("lr"),
+            weight_decay=self._of_family("weight_decay"),
             bins=bins if self.embedding == "piecewise" else 0,
             config=self._config(small=small),
         )
+
+    def _of_family(self, name: Literal["lr", "weight_decay"]) -> float:
+        """Resolve an "auto" that rests on the family alone."""
+        value = getattr(self, name)
+        return FAMILY[self.network][name] if value == "auto" else value
 
     def _config(self, *, small: bool) -> MLPConfig:
         """Return the network's sizes."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from models.embed import Shape
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -47,9 +49,10 @@ class Group:
     def bytes(self) -> int:
         """Estimate what it takes in memory."""
         config, batch = self.plan.config, self.plan.batch
-        heads = getattr(config, "heads", 1)
         parameters = sum(_products(config, self.inputs, self.outputs))
-        activations = batch * (3 * self.inputs + 3 * heads * config.width * (config.depth + 1))
+        activations = batch * (
+            3 * self.inputs + 3 * _heads(config) * config.width * (config.depth + 1)
+        )
         return 4 * self.members * (COPIES * parameters + activations + (1 << 16))
 
     @property
@@ -67,17 +70,19 @@ class Group:
 
 
 def _products(config: MLPConfig, inputs: int, outputs: int) -> tuple[int, int, int]:
-    heads = getattr(config, "heads", 1)
     inner = config.width * config.width * (config.depth - 1)
-    return inputs * config.width, inner, config.width * outputs * heads
+    return inputs * config.width, inner, config.width * outputs * _heads(config)
+
+
+def _heads(config: MLPConfig) -> int:
+    return getattr(config, "heads", 1)
 
 
 def _step_seconds(group: Group) -> float:
     """Estimate one member's share of a step: forward and twice as much backward."""
     config = group.plan.config
-    heads = getattr(config, "heads", 1)
     first, inner, last = _products(config, group.inputs, group.outputs)
-    per_row = heads * (first + inner) + last
+    per_row = _heads(config) * (first + inner) + last
     return 6 * per_row * group.plan.batch / RATE
 
 
@@ -88,12 +93,17 @@ def group(trials: Sequence[Trial], encoder: Encoder, *, size: int, outputs: int)
     by_shape = sorted(((_shape(trial, size), trial) for trial in trials), key=lambda pair: pair[0])
     for _, same in groupby(by_shape, key=lambda pair: pair[0]):
         own = [trial for _, trial in same]
-        for wide in _by_width(own, size):
-            plan = max((t.settings.plan(size) for t in wide), key=lambda p: p.config.width)
-            inputs = _inputs(plan.config, encoder)
-            one = Group(trials=tuple(wide), plan=plan, folds=folds, inputs=inputs, outputs=outputs)
-            made.append(one)
-    return _merged(made)
+        by_width = []
+        for same_width in _by_width(own, size):
+            plan = same_width[0].settings.plan(size)
+            inputs = plan.config.inputs(_entering(encoder, plan.bins, outputs))
+            by_width.append(
+                Group(
+                    trials=tuple(same_width), plan=plan, folds=folds, inputs=inputs, outputs=outputs
+                )
+            )
+        made += _merged(by_width)
+    return made
 
 
 def _shape(trial: Trial, size: int) -> tuple[str, ...]:
@@ -113,11 +123,11 @@ def _by_width(trials: Iterable[Trial], size: int) -> list[list[Trial]]:
 
 
 def _merged(groups: list[Group]) -> list[Group]:
-    """Pad a narrower group to the next width of its shape where that is cheaper."""
+    """Pad a narrower group of one shape to the next width where that is cheaper; widths rise."""
     merged: list[Group] = []
-    for wide in groups:  # widths rise within a shape
-        before = merged[-1] if merged else None
-        if before is not None and _differ_in_width_alone(before, wide):
+    for wide in groups:
+        if merged:
+            before = merged[-1]
             own = before.members * _step_seconds(before)
             padded = before.members * _step_seconds(wide)
             if padded - own < STEP:
@@ -125,16 +135,6 @@ def _merged(groups: list[Group]) -> list[Group]:
                 continue
         merged.append(wide)
     return merged
-
-
-def _differ_in_width_alone(narrow: Group, wide: Group) -> bool:
-    config = replace(narrow.plan.config, width=wide.plan.config.width)
-    settings = (narrow.trials[0].settings, wide.trials[0].settings)
-    same = settings[0].network == settings[1].network
-    same = same and settings[0].precision == settings[1].precision
-    return same and replace(narrow.plan, config=config) == replace(
-        wide.plan, lr=narrow.plan.lr, weight_decay=narrow.plan.weight_decay
-    )
 
 
 def divided(groups: Sequence[Group], *, workers: int, epochs: int) -> list[Group]:
@@ -157,7 +157,11 @@ def divided(groups: Sequence[Group], *, workers: int, epochs: int) -> list[Group
     return sorted(jobs, key=lambda job: -job.seconds_per_epoch)
 
 
-def _inputs(config: MLPConfig, encoder: Encoder) -> int:
-    numbers, indicators = len(encoder.columns.numbers), len(encoder.indicator)
-    embedded = 0 if config.embedding == "none" else numbers * config.number_size
-    return embedded + numbers + indicators + len(encoder.sizes) * config.category_size
+def _entering(encoder: Encoder, bins: int, outputs: int) -> Shape:
+    return Shape(
+        numbers=len(encoder.columns.numbers),
+        indicators=len(encoder.indicator),
+        levels=tuple(encoder.sizes),
+        outputs=outputs,
+        bins=bins,
+    )

@@ -77,19 +77,6 @@ def test_two_processes_that_publish_the_same_make_one_version(races):
     races.of_one_key(0)
 
 
-@pytest.mark.long
-def test_no_race_of_twenty_on_a_file_ends_with_a_loser_or_a_twin(races):
-    for number in range(10):
-        races.of_two_models(number)
-        races.of_one_key(100 + number)
-
-
-@pytest.mark.long
-def test_no_race_of_fifty_on_a_file_ends_with_a_loser(races):
-    for number in range(50):
-        races.of_two_models(number)
-
-
 @pytest.fixture
 def server_races(
     tmp_path, make_mlflow_server, prefect_server, monkeypatch, desk_at, publishers, sound
@@ -104,13 +91,10 @@ def server_races(
 
 
 @pytest.mark.long
-def test_no_race_on_a_server_ends_with_a_loser_or_a_twin(server_races):
-    for number in range(3):
-        server_races.of_two_models(number)
-        server_races.of_one_key(100 + number)
-
-
-@pytest.mark.long
-def test_no_race_of_fifty_on_a_server_ends_with_a_loser(server_races):
+@pytest.mark.parametrize("where", ["races", "server_races"])
+def test_no_race_of_many_ends_with_a_loser_or_a_twin(where, request):
+    races = request.getfixturevalue(where)
     for number in range(50):
-        server_races.of_two_models(number)
+        races.of_two_models(number)
+        if number % 5 == 0:
+            races.of_one_key(100 + number)
