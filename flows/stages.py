@@ -1,25 +1,22 @@
 """The stages of a run, declared: what each needs, which settings it reads, what it calls.
 
-- A stage is a plain function elsewhere; here it gets its inputs as folders and leaves files in one.
+- A stage is a plain function elsewhere; `flows/stage_calls.py` hands it its inputs as folders.
 - Order matters: a stage may only need earlier ones.
-- Heavy imports happen when a stage runs, so a stage that is reused costs nothing but its digest.
 - The sweep is a stage of those settings that have one; training takes what it left.
 """
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flows.json_files import read_json
+from flows import stage_calls as calls
 from flows.spec import TrainSpec
-from flows.stage import digest_of, file_digest
+from flows.stage import digest_of
 from flows.sweep_spec import SweepSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from flows.spec import Spec
 
@@ -64,121 +61,6 @@ class Stage:
         return found
 
 
-def _load(spec: Spec, _: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from flows.load import load, source_digest
-
-    say("reading")
-    return load(spec, out, expected=source_digest(spec))
-
-
-def _sources(spec: Spec) -> Mapping[str, str]:
-    from flows.load import source_digest
-
-    found = source_digest(spec)
-    if found["volatile"]:  # a function may return something else tomorrow: it is always asked
-        return {"source": found["digest"], "source is a function": secrets.token_hex(8)}
-    return {"source": found["digest"]}
-
-
-def _analyze(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from flows.analyze import analyze
-
-    say("profiling the columns")
-    return analyze(spec, made["load"] / "table.parquet", out)
-
-
-def _contract(spec: Spec, made: Mapping[str, Path], out: Path, _: Any) -> Mapping[str, Any]:
-    from flows.agree import agree
-
-    return agree(spec, read_json(made["analyze"] / "profile.json"), out)
-
-
-def _contract_file(spec: Spec) -> Mapping[str, str]:
-    path = spec.contract_path
-    return {"contract file": file_digest(path)} if path.is_file() else {}
-
-
-def _engineer(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from flows.engineer import engineer
-
-    say("typing the cells")
-    schema = read_json(made["contract"] / "schema.json")
-    return engineer(spec, schema, made["load"] / "table.parquet", out)
-
-
-def _validate(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from expectations.contract import Contract
-    from flows.validate import validate
-
-    say("checking the contract")
-    contract = Contract.load(made["contract"] / "contract.toml")
-    schema = read_json(made["contract"] / "schema.json")
-    engineered = made["engineer"]
-    return validate(
-        spec,
-        contract,
-        schema,
-        engineered / "typed.parquet",
-        engineered / "untypable.parquet",
-        out,
-    )
-
-
-def _split(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from flows.split import split
-
-    say("choosing sides")
-    earlier = read_json(made["earlier split"]) if "earlier split" in made else None
-    schema = read_json(made["validate"] / "schema.json")
-    clean = made["validate"] / "clean.parquet"
-    return split(spec, clean, out, schema=schema, previous=earlier)
-
-
-def _sweep(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from flows.sweep import sweep
-
-    schema = read_json(made["validate"] / "schema.json")
-    clean, ledger = made["validate"] / "clean.parquet", made["split"] / "ledger.parquet"
-    return sweep(spec, schema, clean, ledger, out, say, checkpoints=made["checkpoints"])
-
-
-def _train(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from flows.train import train
-
-    schema = read_json(made["validate"] / "schema.json")
-    clean, ledger = made["validate"] / "clean.parquet", made["split"] / "ledger.parquet"
-    again, trials = made["checkpoints"], []
-    if "sweep" in made:
-        from flows.sweep_result import fitted, with_best
-
-        spec, trials = with_best(spec, made["sweep"]), fitted(made["sweep"])
-    return train(spec, schema, clean, ledger, out, progress=say, checkpoints=again, sweeps=trials)
-
-
-def _export(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from flows.train import export
-
-    say("writing one graph")
-    schema = read_json(made["validate"] / "schema.json")
-    return export(spec, schema, made["train"], made["load"] / "table.parquet", out)
-
-
-def _assess(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
-    from flows.assess import assess
-
-    return assess(
-        spec,
-        read_json(made["validate"] / "schema.json"),
-        made["split"] / "ledger.parquet",
-        made["load"] / "table.parquet",
-        made["validate"] / "clean.parquet",
-        made["train"],
-        made["export"],
-        out,
-        progress=say,
-    )
-
-
 READING = (
     "data.source",
     "data.target",
@@ -210,49 +92,56 @@ ASSESSED = tuple(
 )
 
 STAGES = (
-    Stage(name="load", module="flows.load", needs=(), settings=READING, call=_load, reads=_sources),
+    Stage(
+        name="load",
+        module="flows.load",
+        needs=(),
+        settings=READING,
+        call=calls.load,
+        reads=calls.sources,
+    ),
     Stage(
         name="analyze",
         module="flows.analyze",
         needs=("load",),
         settings=("data", "task"),
-        call=_analyze,
+        call=calls.analyze,
     ),
     Stage(
         name="contract",
         module="flows.agree",
         needs=("analyze",),
         settings=("name", "task", "data", "split.by"),
-        call=_contract,
-        reads=_contract_file,
+        call=calls.contract,
+        reads=calls.contract_file,
     ),
     Stage(
         name="engineer",
         module="flows.engineer",
         needs=("load", "contract"),
         settings=("data", "task"),
-        call=_engineer,
+        call=calls.engineer,
     ),
     Stage(
         name="validate",
         module="flows.validate",
         needs=("engineer", "contract"),
         settings=("data", "task", "split"),
-        call=_validate,
+        call=calls.validate,
     ),
     Stage(
         name="split",
         module="flows.split",
         needs=("validate",),
         settings=("data", "task", "split"),
-        call=_split,
+        call=calls.split,
     ),
     Stage(
         name="sweep",
         module="flows.sweep",
         needs=("validate", "split"),
         settings=("data", "task", *SEARCHED, *SEARCH),
-        call=_sweep,
+        call=calls.sweep,
         wanted=lambda spec: spec.search is not None,
     ),
     Stage(
@@ -261,21 +150,21 @@ STAGES = (
         needs=("validate", "split"),
         also=("sweep",),
         settings=("data", "task", "train", "decision"),
-        call=_train,
+        call=calls.train,
     ),
     Stage(
         name="export",
         module="flows.train",
         needs=("load", "validate", "train"),
         settings=("data", "task", "train", "decision"),
-        call=_export,
+        call=calls.export,
     ),
     Stage(
         name="assess",
         module="flows.assess",
         needs=("load", "validate", "split", "train", "export"),
         settings=("data", "task", "train.seed", "decision", *ASSESSED),
-        call=_assess,
+        call=calls.assess,
     ),
 )
 
