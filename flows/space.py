@@ -110,6 +110,7 @@ def resolved(settings: TrainSettings, rows: int) -> dict[str, Any]:
     plan = settings.plan(rows)
     found: dict[str, Any] = {
         "network": settings.network,
+        "optimizer": settings.optimizer,
         "lr": plan.lr,
         "weight_decay": plan.weight_decay,
         "dropout": settings.dropout,

@@ -81,8 +81,10 @@ class TrainSpec(Section):
     """The most passes over the train rows; early stopping usually ends before."""
     batch: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
     """Rows per step; left out: by the size of the table."""
+    optimizer: Literal["adamw", "lion", "sgd"] = "adamw"
+    """How a step is made; "sgd" has Nesterov momentum."""
     lr: Positive | None = None
-    """Peak learning rate."""
+    """Peak learning rate; left out: by network and optimizer."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Decoupled weight decay."""
     dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None

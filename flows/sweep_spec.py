@@ -35,6 +35,9 @@ class SpaceSpec(Section):
 
     network: Annotated[Words | None, AfterValidator(among(*FAMILIES))] = None
     """Families of networks."""
+    optimizer: Annotated[Words | None, AfterValidator(among("adamw", "lion", "sgd"))] = None
+    """How a step is made. The same learning rate means other things to each: search it too, over a
+    range that holds what all of them need."""
     lr: Annotated[Floats | None, AfterValidator(within(0, 1e9, above=True))] = None
     """Peak learning rate."""
     weight_decay: Annotated[Floats | None, AfterValidator(within(0, 100))] = None

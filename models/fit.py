@@ -168,6 +168,7 @@ def learner_of(
         Courses(population, patience=plan.patience, least=plan.least),
         Batches(rows, population, batch=plan.batch, steps=plan.steps),
         epochs=plan.epochs,
+        update=plan.optimizer,
     )
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from models.objective import row_losses
-from models.optimize import PopulationAdamW, ramp
+from models.optimize import PopulationOptimizer, ramp
 from models.population import Population, seeded
 from models.threads import one_thread
 
@@ -94,11 +94,13 @@ class Learner(pl.LightningModule):
         *,
         epochs: int,
         until: int | None = None,
+        update: str = "adamw",
         after_epoch: Callable[[Learner], None] | None = None,
     ) -> None:
         """Train `population` for up to `epochs`, now for those before `until`.
 
-        The schedule is that of all epochs. `after_epoch` sees the state after each.
+        The schedule is that of all epochs; `update` is a key of UPDATES, how a step is made.
+        `after_epoch` sees the state after each.
         """
         super().__init__()
         self.automatic_optimization = False
@@ -106,14 +108,15 @@ class Learner(pl.LightningModule):
         self.epochs, self.after_epoch = epochs, after_epoch
         self.until = epochs if until is None else until
         self.epoch = 0
-        self.optimizer = PopulationAdamW(
+        self.optimizer = PopulationOptimizer(
             population.named_parameters(),
             lr=[m.lr for m in population.members],
             weight_decay=[m.weight_decay for m in population.members],
             undecayed={f"net.{name}" for name in population.net.undecayed()},
+            update=update,
         )
 
-    def configure_optimizers(self) -> PopulationAdamW:
+    def configure_optimizers(self) -> PopulationOptimizer:
         """Return the population's optimizer; its factor is set before every step."""
         return self.optimizer
 

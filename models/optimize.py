@@ -1,9 +1,8 @@
-"""AdamW whose learning rate and weight decay belong to the member, and its schedule.
+"""One optimizer for many networks: learning rate and weight decay belong to the member.
 
 - Parameters are `(P, ...)` views of two flat buffers `(P, D)`, one that decays and one that does
   not, so a step is a handful of kernels however many layers there are.
-- Members with the same rates share one fused pass; big ones with rates of their own get one each,
-  and small ones share plain passes with a column of rates.
+- How a step moves them is one of `models/updates.py`.
 - `ramp`: a short linear warm-up, flat, then a cosine to zero; monotone after the warm-up, so that
   members may be compared at any epoch.
 """
@@ -16,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from models.updates import UPDATES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-BETAS = (0.9, 0.99)
-EPSILON = 1e-8
-BIG = 4_000  # numbers of one member from which on a pass of its own is worth the call
 
 
 def ramp(done: float, *, warm: float = 0.02, flat: float = 0.3) -> float:
@@ -61,38 +58,9 @@ class Flat:
         for parameter, view in zip(self.parameters, self.views, strict=True):
             parameter.grad = view
 
-    def fused(self, own: Sequence[tuple[float, float]], count: Tensor) -> None:
-        """Make one step with rate and decay of each member, or with one pair of all of them."""
-        parts = [self.whole] if len(own) == 1 else self.each
-        for part, (rate, decay) in zip(parts, own, strict=True):
-            torch.ops.aten._fused_adamw_(  # the kernel behind torch.optim.AdamW(fused=True)
-                *part,
-                [],
-                [count],
-                lr=rate,
-                beta1=BETAS[0],
-                beta2=BETAS[1],
-                weight_decay=decay if self.decay else 0.0,
-                eps=EPSILON,
-                amsgrad=False,
-                maximize=False,
-            )
 
-    def plain(self, rates: Tensor, decays: Tensor, steps: int) -> None:
-        """Make one step of every member with its own rates, columns (P, 1)."""
-        first, second = BETAS
-        self.mean.lerp_(self.grads, 1.0 - first)
-        self.square.mul_(second).addcmul_(self.grads, self.grads, value=1.0 - second)
-        torch.sqrt(self.square, out=self.work)
-        self.work.div_(math.sqrt(1.0 - second**steps)).add_(EPSILON)
-        torch.div(self.mean, self.work, out=self.work)
-        if self.decay:
-            self.values.mul_(1.0 - rates * decays)
-        self.values.sub_(self.work.mul_(rates / (1.0 - first**steps)))
-
-
-class PopulationAdamW(torch.optim.Optimizer):
-    """AdamW (Loshchilov and Hutter, 2019) over parameters with a leading member axis."""
+class PopulationOptimizer(torch.optim.Optimizer):
+    """An optimizer over parameters with a leading member axis."""
 
     def __init__(
         self,
@@ -101,9 +69,14 @@ class PopulationAdamW(torch.optim.Optimizer):
         lr: Sequence[float],
         weight_decay: Sequence[float],
         undecayed: set[str],
+        update: str = "adamw",
     ) -> None:
-        """Take named parameters (P, ...) and one peak rate and one decay per member."""
+        """Take named parameters (P, ...) and one peak rate and one decay per member.
+
+        `update` is a key of UPDATES.
+        """
         named = list(parameters)
+        self.update = UPDATES[update]
         self.lr, self.weight_decay = list(lr), list(weight_decay)
         self.factor = 1.0  # set before each step by the schedule
         super().__init__(
@@ -133,14 +106,10 @@ class PopulationAdamW(torch.optim.Optimizer):
             msg = "gradients must lie in the optimizer's buffers, which zero_grad provides"
             raise RuntimeError(msg)
         self.steps += 1
-        count = torch.tensor(float(self.steps), device=self.rates.device)
         own = list(zip([lr * self.factor for lr in self.lr], self.weight_decay, strict=True))
-        same = len(set(own)) == 1
+        rates = self.rates * self.factor
         for flat in self.flats:
-            if same or flat.values.shape[1] >= BIG:
-                flat.fused(own[:1] if same else own, count)
-            else:
-                flat.plain(self.rates * self.factor, self.decays, self.steps)
+            self.update(flat, own, rates, self.decays, self.steps)
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: ARG002 - torch's signature

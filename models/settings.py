@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from models.networks import CONFIGS, NETWORKS, MLPConfig
 from models.population import Member
+from models.updates import PACE, UPDATES
 
 Auto = Literal["auto"]
 EARLY = 8
@@ -37,6 +38,7 @@ class Plan:
     lr: float
     weight_decay: float
     bins: int
+    optimizer: str
     config: MLPConfig
 
 
@@ -50,8 +52,9 @@ class TrainSettings:
         members: seeds per fold.
         epochs: at most this many passes; "auto" by rows.
         batch: rows of one step; "auto" by rows.
-        lr: peak learning rate of AdamW; "auto" by family.
-        weight_decay: decoupled, times the learning rate; "auto" by family.
+        optimizer: a key of UPDATES.
+        lr: peak learning rate; "auto" by family and optimizer.
+        weight_decay: decoupled, times the learning rate; "auto" by family and optimizer.
         dropout: share of hidden units silenced.
         width: units of a hidden layer; "auto" by family and rows.
         depth: hidden layers; "auto" by family.
@@ -76,6 +79,7 @@ class TrainSettings:
     members: int = 4
     epochs: int | Auto = "auto"
     batch: int | Auto = "auto"
+    optimizer: Literal["adamw", "lion", "sgd"] = "adamw"
     lr: float | Auto = "auto"
     weight_decay: float | Auto = "auto"
     dropout: float = 0.1
@@ -100,6 +104,7 @@ class TrainSettings:
         choices = {
             "task": ("binary", "multiclass", "regression"),
             "network": tuple(NETWORKS),
+            "optimizer": tuple(UPDATES),
             "activation": ("relu", "silu", "mish", "selu"),
             "embedding": ("piecewise", "periodic", "none"),
             "class_weight": ("none", "balanced"),
@@ -174,13 +179,17 @@ class TrainSettings:
             lr=self._of_family("lr"),
             weight_decay=self._of_family("weight_decay"),
             bins=bins if self.embedding == "piecewise" else 0,
+            optimizer=self.optimizer,
             config=self._config(small=small),
         )
 
     def _of_family(self, name: Literal["lr", "weight_decay"]) -> float:
-        """Resolve an "auto" that rests on the family alone."""
+        """Resolve an "auto" that rests on family and optimizer alone."""
         value = getattr(self, name)
-        return FAMILY[self.network][name] if value == "auto" else value
+        if value != "auto":
+            return value
+        pace = PACE[self.optimizer]
+        return FAMILY[self.network][name] * (pace if name == "lr" else 1 / pace)
 
     def _config(self, *, small: bool) -> MLPConfig:
         """Return the network's sizes."""

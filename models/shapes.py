@@ -110,7 +110,15 @@ def _shape(trial: Trial, size: int) -> tuple[str, ...]:
     """What must be equal inside one population, width excepted."""
     settings, plan = trial.settings, trial.settings.plan(size)
     config = replace(plan.config, width=1)
-    rest = (plan.epochs, plan.batch, plan.steps, plan.patience, plan.least, plan.bins)
+    rest = (
+        plan.optimizer,
+        plan.epochs,
+        plan.batch,
+        plan.steps,
+        plan.patience,
+        plan.least,
+        plan.bins,
+    )
     return settings.network, settings.precision, repr(config), repr(rest)
 
 

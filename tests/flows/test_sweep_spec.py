@@ -37,7 +37,7 @@ REFUSED = [
     (
         "parameter of another family",
         "[sweep.space]\nheads = [8, 16]",
-        "sweep.space.heads: mlp has no heads, tabm has; a sweep of mlp may search network, lr",
+        "sweep.space.heads: mlp has no heads, tabm has; a sweep of mlp may search network, optimizer, lr",
     ),
     (
         "low above high",
@@ -124,6 +124,7 @@ def test_an_axis_is_a_value_a_list_or_a_range_and_is_written_back_as_it_was(writ
         "width": "[64, 128]",
         "depth": "{ low = 1, high = 3, step = 1 }",
         "activation": '"silu"',
+        "optimizer": '["adamw", "lion"]',
     }
     lines = "".join(f"{name} = {axis}\n" for name, axis in space.items())
     spec = load_spec(write_spec(GOOD + "[sweep.space]\n" + lines))
@@ -134,6 +135,7 @@ def test_an_axis_is_a_value_a_list_or_a_range_and_is_written_back_as_it_was(writ
         "width": [64, 128],
         "depth": {"low": 1, "high": 3, "step": 1},
         "activation": "silu",
+        "optimizer": ["adamw", "lion"],
     }
     assert spec.sweep.space.activation.single
     assert not spec.sweep.space.depth.single

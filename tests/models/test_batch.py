@@ -99,11 +99,16 @@ def validation_of(result):
     return found
 
 
-@pytest.mark.parametrize("count", [1, 3, 32])
-@pytest.mark.parametrize("network", ["mlp", "tabm"])
-def test_a_trial_is_the_same_alone_whatever_its_neighbours(tmp_path, count, network):
+@pytest.mark.parametrize(
+    ("count", "network", "optimizer"),
+    [
+        *((count, network, "adamw") for network in ("mlp", "tabm") for count in (1, 3, 32)),
+        *((3, "mlp", optimizer) for optimizer in ("lion", "sgd")),
+    ],
+)
+def test_a_trial_is_the_same_alone_whatever_its_neighbours(tmp_path, count, network, optimizer):
     """Rates, decay, dropout, smoothing and width differ; padded or not, together or alone."""
-    asked = trials(count, network=network, depth=2, precision="double")
+    asked = trials(count, network=network, depth=2, precision="double", optimizer=optimizer)
     together = train(tmp_path / "together", asked, precision="double")
     assert all(result.state == "finished" for result in together.results)
     predicted = validation_of(together)

@@ -13,7 +13,7 @@ import torch
 from models.encode import Columns, Encoder, TrainingTable
 from models.mlp import ACTIVATIONS
 from models.networks import CONFIGS
-from models.optimize import PopulationAdamW, ramp
+from models.optimize import PopulationOptimizer, ramp
 from models.population import Member, Population, predict
 
 MEMBERS = [Member(fold=f, seed=s) for s in range(2) for f in range(3)]
@@ -157,7 +157,7 @@ def test_a_narrower_member_learns_what_it_learns_at_its_own_width(
 
 def train(encoder, table, population, *, steps):
     """Learn which targets are positive, every member from its own fold's rows."""
-    optimizer = PopulationAdamW(
+    optimizer = PopulationOptimizer(
         population.named_parameters(),
         lr=[m.lr for m in population.members],
         weight_decay=[m.weight_decay for m in population.members],
@@ -179,7 +179,7 @@ def test_adamw_gives_torchs_own_result_for_each_members_rates(encoder, table):
     ours, theirs = build(encoder, MEMBERS[:2]).double(), build(encoder, MEMBERS[:2]).double()
     undecayed = {f"net.{n}" for n in ours.net.undecayed()}
     lr, decay = zip(*rates, strict=True)
-    optimizer = PopulationAdamW(
+    optimizer = PopulationOptimizer(
         ours.named_parameters(), lr=lr, weight_decay=decay, undecayed=undecayed
     )
     reference = [
