@@ -127,6 +127,21 @@ def test_a_sweep_leaves_its_trials_the_best_and_what_was_trained(swept):
     assert swept.made["sweep"].facts["say"].startswith("6 trials in ")
 
 
+@pytest.mark.slow
+def test_a_planted_best_region_is_found_and_searched_more_than_by_chance(folder):
+    """Networks that hardly move cannot learn the labels: rates above 1e-3 are a third of the space."""
+    planted = (
+        "sweep.trials=32",
+        "sweep.batch=8",
+        "sweep.space.lr={ low = 1e-6, high = 3e-2, log = true }",
+    )
+    trials = found_by(made(folder, *planted, "train.members=1"))["trials"]
+    rates = [trial["parameters"]["lr"] for trial in trials]
+    best = min((t for t in trials if t["state"] == "finished"), key=lambda trial: trial["score"])
+    assert best["parameters"]["lr"] > 1e-3
+    assert sum(rate > 1e-3 for rate in rates[16:]) >= 11
+
+
 def test_the_family_s_own_settings_are_tried_first_where_the_space_holds_them(swept):
     assert found_by(swept)["trials"][0]["parameters"]["lr"] == 2e-3
 
