@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flows.data_spec import DataSpec
     from flows.parts import Part
 
-BLOCK = 1 << 22  # bytes that Arrow parses at once; a record must fit
+BLOCK = 1 << 20  # bytes that Arrow parses at once; it reads some thirty ahead
 WHOLE = 1 << 28  # bytes of a file that is read again as a whole
 GZIP_RATIO = 10  # about how much text packs
 
