@@ -1,0 +1,50 @@
+"""How columns become what networks read, all of it learned on train rows; `[features]`.
+
+- What cannot be served is refused here, with the reason, before anything is computed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from flows.section import Section
+
+
+class FeaturesSpec(Section):
+    """How columns become what networks read, learned on train rows; `[features]`.
+
+    Rungs of the ladder read the columns in their own ways.
+    """
+
+    impute: Literal["median", "mice", "masked", "gain", "forest", "auto"] = "median"
+    """What fills a missing number, beside the column that says it was missing: the median; chained
+    linear regressions ("mice"); a network that learned to guess hidden cells ("masked"); GAIN; or
+    "auto", whichever does best on validation rows."""
+    scale: Literal["robust", "standard", "minmax", "quantile"] = "robust"
+    """How numbers are scaled: by median and quartiles, mean and deviation, the range, or rank."""
+    clip: Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)] = 0.0
+    """Share of train cells at either end of a number beyond which cells are held."""
+    rare: Annotated[int, Field(ge=1)] = 2
+    """Train rows below which a category's level counts as unknown."""
+    levels: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    """The most levels of a category that have a vector of their own, the commonest first."""
+    buckets: Annotated[int, Field(ge=0, le=100_000)] = 128
+    """Vectors that levels beyond `levels` share, by a hash of their text; 0: they are unknown."""
+    drop_correlated: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    """Of two numbers whose correlation in train rows is at least this, the later one is dropped."""
+    keep: Annotated[int, Field(ge=1)] | None = None
+    """The most columns that are read: those that share most information with the target."""
+
+    @field_validator("impute")
+    @classmethod
+    def _can_be_served(cls, value: str) -> str:
+        if value == "forest":
+            msg = (
+                '"forest" needs a set of trees for every column and round, which no served graph '
+                'can answer in time; choose "mice" or "masked", or fill the table beforehand with '
+                "models.impute.IMPUTERS"
+            )
+            raise ValueError(msg)
+        return value

@@ -1,0 +1,52 @@
+"""`[features]`: what is refused at once, and what reaches the encoder."""
+
+import pytest
+from pydantic import ValidationError
+
+from flows.features_spec import FeaturesSpec
+from flows.features_words import lines
+
+
+def test_what_cannot_be_served_is_refused_with_the_reason():
+    with pytest.raises(ValidationError, match='no served graph can answer in time; choose "mice"'):
+        FeaturesSpec(impute="forest")
+
+
+@pytest.mark.parametrize(
+    "given", [{"clip": 0.5}, {"rare": 0}, {"drop_correlated": 1.5}, {"scale": "log"}, {"keep": 0}]
+)
+def test_impossible_values_are_refused(given):
+    with pytest.raises(ValidationError):
+        FeaturesSpec(**given)
+
+
+def test_every_setting_is_one_of_the_encoder():
+    from models.settings import ENCODED
+
+    assert set(FeaturesSpec.model_fields) == set(ENCODED) - {"seed"}
+
+
+def test_the_report_says_what_was_filled_dropped_and_merged():
+    tried = [
+        {"imputer": "median", "error": 1.0, "loss": 0.5, "worse": 0.1, "standard_error": 0.01},
+        {"imputer": "mice", "error": None, "loss": 0.4, "worse": 0.0, "standard_error": 0.0},
+    ]
+    found = {
+        "imputation": {
+            "asked": "auto",
+            "kind": "mice",
+            "cells": [3, 1200],
+            "auto": {"tried": tried},
+        },
+        "folds": 5,
+        "dropped": {"twin": {"folds": 2, "why": "moves with column 0"}},
+        "rare": {"city": 12},
+        "shared": {},
+    }
+    told = dict(lines(found))
+    assert told["Missing numbers"] == "mice, 1,200 cells of a fold's train rows"
+    assert told["tried: median"].startswith("hidden cells 1, loss 0.5, worse than the best by 0.1")
+    assert told["Dropped columns"] == "twin (moves with column 0; 2 of 5 folds)"
+    assert told["Rare levels"] == "city, 12 rows"
+    assert "Levels in buckets" not in told
+    assert lines({"imputation": {"kind": "median", "cells": [0]}}) == []
