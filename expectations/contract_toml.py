@@ -1,26 +1,23 @@
-"""A contract as a TOML file: readable, in a stable order, and refused with file, line and key.
+"""Reading a contract's TOML file: what is wrong is refused with file, line and key.
 
-- One `[columns."name"]` table per column; names in any script, with quotes or newlines, round-trip.
-- What has its default value is not written, so a difference between two files is a difference.
 - Every problem of a file is listed at once, each with the nearest right name.
+- `contract_text.py` writes such files, `contract_edit.py` changes those that a person has edited.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
-import json
-import os
-import re
 import tomllib
-from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
+from expectations.acceptance import Acceptance
 from expectations.column import Column
 from expectations.contract import Contract, Custom
+from expectations.cross import Rule
 from expectations.failure import shown
 
 if TYPE_CHECKING:
@@ -28,22 +25,6 @@ if TYPE_CHECKING:
 
 LARGEST_FILE = 20_000_000  # bytes; 5,000 columns with 50 levels each stay below
 PROBLEMS_SHOWN = 10
-WIDTH = 96  # characters of a line; longer lists take a line per item
-
-HEADER = """\
-# The contract: what must be true of the table before a model learns from it.
-#
-# The columns, their kinds, the target and emptiness are critical from the start: bad rows are set
-# aside (up to data.max_fraction of the settings), a bad table is refused. Proposed ranges, levels
-# and missing shares only warn while accepted = false. Read them, correct them, then write
-# accepted = true. A single rule binds or warns by hand: severity = { range = "critical" }.
-#
-# Any Great Expectations expectation can be added, judged on the whole table:
-#   [[expectations]]
-#   type = "expect_column_mean_to_be_between"
-#   kwargs = { column = "age", min_value = 20, max_value = 60 }
-#   severity = "warning"
-"""
 
 
 def load(path: Path | str) -> Contract:
@@ -55,7 +36,11 @@ def load(path: Path | str) -> Contract:
 
     """
     file = Path(path)
-    text = _read(file)
+    return loads(_read(file), str(file))
+
+
+def loads(text: str, file: str = "the contract") -> Contract:
+    """Read a contract's text; ValueError as `load` gives it, with `file` as its name."""
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -98,10 +83,11 @@ def _unknown_types(contract: Contract) -> list[tuple[tuple[str, ...], str]]:
     if not contract.expectations:
         return []
     known = expectation_types()
+    plain = {name.replace("_", "") for name in known}  # chi_square lies in chisquare.py
     problems = []
     for number, custom in enumerate(contract.expectations):
-        if custom.type not in known:
-            said = f"Great Expectations has no {custom.type!r}{_nearest(custom.type, known)}"
+        if custom.name.replace("_", "") not in plain:
+            said = f"Great Expectations has no {custom.type!r}{_nearest(custom.name, known)}"
             problems.append((("expectations", str(number), "type"), said))
     return problems
 
@@ -137,11 +123,15 @@ def problems_of(error: ValidationError) -> Iterable[tuple[tuple[str, ...], str]]
 
 def _keys(location: tuple[str, ...]) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     """The keys of the file in a pydantic location, and the fields known at that place."""
+    if len(location) == 0:
+        return (), Contract.model_fields
     if location[:1] == ("columns",) and len(location) > 2:
         return location[:3], Column.model_fields
-    if location[:1] == ("expectations",) and len(location) > 2:
-        return location[:3], Custom.model_fields
-    top = 1 if location[:1] not in (("columns",), ("expectations",)) else 2
+    listed: dict[str, Mapping[str, Any]] = {"expectations": Custom.model_fields}
+    listed |= {"rules": Rule.model_fields, "acceptances": Acceptance.model_fields}
+    if location[0] in listed and len(location) > 2:
+        return location[:3], listed[location[0]]
+    top = 1 if location[0] not in ("columns", *listed) else 2
     return location[:top], Contract.model_fields
 
 
@@ -200,67 +190,3 @@ def _path_of(line: str) -> tuple[str, ...] | None:
 def _line(places: Mapping[tuple[str, ...], int], keys: tuple[str, ...]) -> int | None:
     ends = (keys[:length] for length in range(len(keys), 0, -1))
     return next((places[end] for end in ends if end in places), None)
-
-
-def dumps(contract: Contract) -> str:
-    """Return the contract as TOML text; `load` gives an equal contract back."""
-    head = [HEADER]
-    values = contract.model_dump(exclude_defaults=True, exclude={"columns", "expectations"})
-    values = {"version": contract.version, "accepted": contract.accepted} | values
-    values["min_rows"] = contract.min_rows
-    head += [f"{name} = {_value(value)}" for name, value in values.items()]
-    blocks = ["\n".join(head)]
-    for name, column in contract.columns.items():
-        said = {"role": column.role, "kind": column.kind}
-        said |= column.model_dump(exclude_defaults=True, exclude={"role", "kind"})
-        blocks.append(_table(f"[columns.{_string(name)}]", said))
-    for custom in contract.expectations:
-        said = {"type": custom.type, "kwargs": custom.kwargs, "severity": custom.severity}
-        said |= {"note": custom.note} if custom.note else {}
-        blocks.append(_table("[[expectations]]", said))
-    return "\n\n".join(blocks) + "\n"
-
-
-def write(text: str, path: Path | str) -> None:
-    """Replace the file at `path` in one step."""
-    file = Path(path)
-    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _table(header: str, values: Mapping[str, Any]) -> str:
-    return "\n".join([header, *(f"{name} = {_value(value)}" for name, value in values.items())])
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool | str):
-        return _string(value) if isinstance(value, str) else str(value).lower()
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, dict):
-        inner = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
-        return f"{{ {inner} }}" if inner else "{}"
-    items = [_value(item) for item in value]
-    line = f"[{', '.join(items)}]"
-    if len(line) <= WIDTH:
-        return line
-    return "[\n" + "".join(f"    {item},\n" for item in items) + "]"
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _string(name)
-
-
-def _string(text: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        msg = f"a contract is UTF-8 text, which cannot hold {shown(text)}"
-        raise ValueError(msg) from None
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
