@@ -2,20 +2,26 @@
 
 - Contradictions (min above max, levels of a number, a feature that is text) are refused when made.
 - A date bound without a time means the whole day; one with an offset is taken to UTC.
+- What `penstock contract propose` would change stands in `proposed` and binds nobody.
 """
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from expectations.part import Bound, Levels, Mark, Part, Texts
 
 Role = Literal["feature", "target", "id", "group", "time", "weight", "text", "ignored"]
 Kind = Literal["number", "integer", "boolean", "category", "date", "text", "ignored"]
-RuleType = Literal["range", "levels", "present", "length", "missing_share"]
+RuleType = Literal[
+    "range", "levels", "present", "length", "pattern", "alphabet", "missing_share", "unique"
+]
 Severity = Literal["critical", "warning"]
+Applies = Literal["both", "training", "serving"]
 
 NUMERIC = ("number", "integer")
 KINDS_OF_ROLE: dict[str, tuple[str, ...]] = {
@@ -27,34 +33,17 @@ KINDS_OF_ROLE: dict[str, tuple[str, ...]] = {
 PRESENT_ROLES = ("target", "id", "group", "time", "weight")  # a row without it cannot be used
 
 
-def as_tuple(value: Any) -> Any:
-    """Let a TOML list stand for a tuple."""
-    return tuple(value) if isinstance(value, list) else value
+class Proposed(Part):
+    """What the data would need beyond a column's rules; `proposed = { max = 130 }`."""
 
-
-def _as_nfc(value: Any) -> Any:
-    if not isinstance(value, list | tuple):
-        return value
-    return tuple(unicodedata.normalize("NFC", v) if isinstance(v, str) else v for v in value)
-
-
-Texts = Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
-Levels = Annotated[tuple[str, ...], BeforeValidator(_as_nfc)]
-Mark = Annotated[str, Field(min_length=1, max_length=1)]
-Bound = int | float | datetime | date | None
-
-
-class Part(BaseModel):
-    """Base of the contract's parts: frozen, strict, no unknown keys, finite numbers."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        protected_namespaces=(),
-    )
+    kind: Kind | None = None
+    min: Bound = None
+    max: Bound = None
+    levels: Levels | None = None
+    """Levels to be added, in this order."""
+    max_length: Annotated[int, Field(ge=1)] | None = None
+    alphabet: Annotated[str, Field(min_length=1)] | None = None
+    missing_share: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class Column(Part):
@@ -74,11 +63,13 @@ class Column(Part):
     """The mark between groups of three digits; left out: the settings'."""
     format: str | None = None
     """A date's format in strptime codes; left out: ISO 8601."""
+    zone: Literal["aware", "naive"] | None = None
+    """Whether every date has a time zone, or none has; left out: as most of the table's dates."""
     true: Texts = ()
     """Cell texts that mean true."""
     false: Texts = ()
     """Cell texts that mean false."""
-    replace: dict[str, str] = {}
+    replace: dict[str, str] = Field(default={})
     """Cell texts to be replaced before anything else."""
     present: bool | None = None
     """Whether every row must have a cell; left out: yes for target, id, group, time and weight."""
@@ -92,10 +83,26 @@ class Column(Part):
     """Whether `max` itself is forbidden."""
     levels: Levels | None = None
     """The texts that a category may hold."""
+    ordered: bool = False
+    """Whether `levels` go from the lowest to the highest, so that checks may compare them."""
+    min_length: Annotated[int, Field(ge=1)] | None = None
+    """Fewest characters of a text."""
     max_length: Annotated[int, Field(ge=1)] | None = None
     """Most characters of a text."""
+    alphabet: Annotated[str, Field(min_length=1)] | None = None
+    """The characters of a text, ranges with a hyphen: "0-9A-F-"."""
+    pattern: str | None = None
+    """A regular expression (Python's) that the whole text must match."""
+    unique: bool = False
+    """Whether no two rows of a table may hold the same cell; the served model sees no table."""
     missing_share: Annotated[float, Field(ge=0, le=1)] | None = None
     """Largest share of rows whose cell may be missing."""
+    accepted: bool | dict[RuleType, bool] | None = None
+    """Whether this column's proposed rules bind, or single ones; left out: as the contract's."""
+    proposed: Proposed | None = None
+    """What `contract propose` found that the rules do not allow yet; not part of the digest."""
+    applies: Applies | dict[RuleType, Applies] | None = None
+    """Where the rules of single rows are judged: `training` (ingest), `serving`, or `both`."""
     severity: Severity | dict[RuleType, Severity] | None = None
     """Of this column's rules, or of single ones: `{ range = "critical" }`."""
     note: str = ""
@@ -109,11 +116,13 @@ class Column(Part):
             msg = f"kind of a {self.role} must be {' or '.join(kinds)}, found {self.kind}{hint}"
             raise ValueError(msg)
         self._needs(("decimal", "thousands"), NUMERIC)
-        self._needs(("format",), ("date",))
+        self._needs(("format", "zone"), ("date",))
         self._needs(("true", "false"), ("boolean", "category"))
         self._needs(("min", "max"), (*NUMERIC, "date"))
-        self._needs(("levels", "max_length"), ("category", "text"))
+        texts = ("levels", "min_length", "max_length", "alphabet", "pattern")
+        self._needs(texts, ("category", "text"))
         self._bounds()
+        self._texts()
         if self.levels is not None and len(set(self.levels)) < max(len(self.levels), 1):
             msg = f"levels must name each allowed text once, found {list(self.levels)}"
             raise ValueError(msg)
@@ -121,6 +130,27 @@ class Column(Part):
             msg = f"decimal and thousands must differ, both are {self.decimal!r}"
             raise ValueError(msg)
         return self
+
+    def _texts(self) -> None:
+        if (self.min_length or 0) > (self.max_length or float("inf")):
+            msg = f"min_length must not be above max_length, found {self.min_length} and {self.max_length}"
+            raise ValueError(msg)
+        if self.ordered and self.levels is None:
+            raise ValueError("ordered needs levels, the lowest first")
+        wanted = {"alphabet": "characters and ranges", "pattern": "a regular expression"}
+        for name, pattern in (("alphabet", self.character_class), ("pattern", self.pattern)):
+            try:
+                re.compile(pattern or "")
+            except re.error as error:
+                msg = f"{name} must be {wanted[name]}, found {getattr(self, name)!r}: {error}"
+                raise ValueError(msg) from None
+
+    @property
+    def character_class(self) -> str | None:
+        """`alphabet` as a regular expression: nothing but ranges has a meaning in it."""
+        if self.alphabet is None:
+            return None
+        return f"[{re.sub(r'([^-])', lambda found: re.escape(found[0]), self.alphabet)}]*"
 
     def _needs(self, names: tuple[str, ...], kinds: tuple[str, ...]) -> None:
         if self.kind in (*kinds, "ignored"):
@@ -169,9 +199,19 @@ class Column(Part):
             rules.append(("range", {"min": _plain(self.low), "max": _plain(self.high)} | strict))
         if self.levels is not None:
             rules.append(("levels", {"levels": list(self.levels)}))
-        if self.max_length is not None:
-            rules.append(("length", {"max": self.max_length}))
+        if self.max_length is not None or self.min_length is not None:
+            shortest = {} if self.min_length is None else {"min": self.min_length}
+            rules.append(("length", {**shortest, "max": self.max_length}))
+        if self.alphabet is not None:
+            rules.append(("alphabet", {"pattern": self.character_class, "alphabet": self.alphabet}))
+        if self.pattern is not None:
+            rules.append(("pattern", {"pattern": self.pattern}))
         return rules
+
+    def applies_to(self, rule: RuleType, place: Applies) -> bool:
+        """Whether one of `row_rules` is judged at a place."""
+        said = self.applies.get(rule) if isinstance(self.applies, dict) else self.applies
+        return said in (None, "both", place)
 
 
 def _moment(bound: Bound, clock: time) -> int | float | datetime | None:

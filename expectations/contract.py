@@ -2,9 +2,11 @@
 
 - A reviewed TOML file per data set; `contract_toml.py` reads and writes it.
 - Schema, kind, target and emptiness rules are critical at once; ranges, levels, lengths and
-  missing shares only warn until a person sets `accepted = true`, or writes a severity by hand.
-- Row rules (`row_rules`) have ids `<column>.<type>` and are the same in ingest and in the served
-  model; what they forbid diverts rows. Everything else is judged on the whole table.
+  missing shares only warn until a person accepts them (`penstock contract accept`), or writes a
+  severity by hand.
+- Row rules have ids `<column>.<type>` or `check.<id>` and are the same in ingest (`row_rules`) and
+  in the served model (`serving_rules`), except for those that apply to one of them alone; what
+  they forbid diverts rows. Everything else is judged on the whole table.
 - It constrains and never parameterises: no vocabulary, bin or selection is taken from it.
 """
 
@@ -12,30 +14,43 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from expectations.column import Column, Part, Role, RuleType, Severity, Texts, as_tuple
+from expectations.acceptance import Acceptance
+from expectations.column import Applies, Column, Role, RuleType, Severity
+from expectations.cross import Rule
+from expectations.history import Freshness, History
+from expectations.part import Part, Texts, as_tuple
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ALWAYS_CRITICAL = ("present",)
+UNDIGESTED = ("note", "proposed")
+"""What says nothing that binds."""
 
 
 class Custom(Part):
     """One Great Expectations expectation by its own name; `[[expectations]]`."""
 
     type: Annotated[str, Field(min_length=1)]
-    """Its name, such as "expect_column_mean_to_be_between"."""
+    """Its name or its class, such as "expect_column_mean_to_be_between"."""
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Its arguments, as Great Expectations documents them."""
     severity: Severity = "critical"
     """`critical` refuses the table, `warning` is reported."""
     note: str = ""
     """For people: why it is so. Not part of the digest."""
+
+    @property
+    def name(self) -> str:
+        """Its name, of a class too: ExpectColumnMeanToBeBetween is expect_column_mean_to_be_between."""
+        words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", self.type)
+        return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
 
 
 class Contract(Part):
@@ -56,10 +71,20 @@ class Contract(Part):
     """Columns that together identify a row: no two rows may share their values."""
     unique_severity: Severity | None = None
     """Left out: warns until accepted."""
+    max_rows: Annotated[int, Field(ge=1)] | None = None
+    """Most rows of a table; left out: any number."""
+    history: History | None = None
+    """How many rows are told from earlier runs; `[history]`."""
+    freshness: Freshness | None = None
+    """How new the newest row must be; `[freshness]`."""
     columns: dict[str, Column]
     """By exact name."""
+    rules: Annotated[tuple[Rule, ...], BeforeValidator(as_tuple)] = ()
+    """Over several columns of a row; `[[rules]]`."""
     expectations: Annotated[tuple[Custom, ...], BeforeValidator(as_tuple)] = ()
     """Judged on the whole table."""
+    acceptances: Annotated[tuple[Acceptance, ...], BeforeValidator(as_tuple)] = ()
+    """Who accepted what, the newest last; `[[acceptances]]`. Not part of the digest."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Contract:
@@ -72,6 +97,14 @@ class Contract(Part):
         for name in self.unique:
             if name not in self.columns:
                 raise ValueError(f"unique must name columns of this contract, found {name!r}")
+        ids = [rule.resolved(self.columns)["id"] for rule in self.rules]
+        if twice := [one for one in ids if ids.count(one) > 1]:
+            raise ValueError(f"rules must have ids of their own, found {twice[0]!r} twice")
+        fresh = self.freshness.column if self.freshness else None
+        if fresh is not None and fresh not in self.columns:
+            raise ValueError(f"freshness.column must be of this contract, found {fresh!r}")
+        if self.max_rows is not None and self.max_rows < self.min_rows:
+            raise ValueError(f"max_rows must be at least min_rows, found {self.max_rows}")
         return self
 
     @property
@@ -91,33 +124,70 @@ class Contract(Part):
             by_hand = by_hand.get(rule)
         if by_hand is not None and (rule not in ALWAYS_CRITICAL or rule in self._single(name)):
             return by_hand
-        return "critical" if self.accepted or rule in ALWAYS_CRITICAL else "warning"
+        binds = rule in ALWAYS_CRITICAL or self.binds(name, rule)
+        return "critical" if binds else "warning"
+
+    def binds(self, name: str, rule: RuleType) -> bool:
+        """Whether a person has accepted a column's rule."""
+        said = self.columns[name].accepted
+        said = said.get(rule) if isinstance(said, Mapping) else said
+        return self.accepted if said is None else said
+
+    def severity_of(self, part: History | Freshness) -> Severity:
+        """Return the severity of a rule about earlier runs: by hand, else by acceptance."""
+        binds = self.accepted if part.accepted is None else part.accepted
+        return part.severity or ("critical" if binds else "warning")
+
+    @property
+    def unique_rule(self) -> Severity:
+        """The severity of `unique`: by hand, else by acceptance."""
+        return self.unique_severity or ("critical" if self.accepted else "warning")
+
+    @property
+    def number(self) -> int:
+        """How often it was accepted: the version of its rules; 0: never."""
+        return self.acceptances[-1].version if self.acceptances else 0
+
+    @property
+    def edited(self) -> bool:
+        """Whether its rules were changed by hand since they were last accepted."""
+        return bool(self.acceptances) and self.acceptances[-1].digest != self.digest()
 
     def _single(self, name: str) -> Mapping[RuleType, Severity]:
         by_hand = self.columns[name].severity
         return by_hand if isinstance(by_hand, Mapping) else {}
 
     def row_rules(self, *roles: Role) -> list[dict[str, Any]]:
-        """Return the rules that judge single rows, as the reading schema holds them.
+        """Return the rules that judge single rows at ingest.
 
         Args:
-            roles: of which columns; left out: features (what the served model judges).
+            roles: of which columns; left out: features.
 
         Returns:
-            Plain JSON dicts: id `<column>.<type>`, column, type, severity, and for `range` min,
-            max (numbers, or ISO text for dates), strict_min, strict_max; for `levels` levels; for
-            `length` max. The rule `<column>.type` is not listed: it always holds and is critical.
+            Plain JSON dicts: id, column, type, severity, and for `range` min, max (numbers, or
+            ISO text for dates), strict_min, strict_max; for `levels` levels; for `length` min, max;
+            for `pattern` and `alphabet` pattern; for `check` columns, text, when, then. The rule
+            `<column>.type` is not listed: it always holds and is critical.
 
         """
+        return self._row_rules("training", roles or ("feature",))
+
+    def serving_rules(self) -> list[dict[str, Any]]:
+        """Return the rules that the served model judges, in the same form: those of features."""
+        return self._row_rules("serving", ("feature",))
+
+    def _row_rules(self, place: Applies, roles: tuple[Role, ...]) -> list[dict[str, Any]]:
         rules = []
-        for name, column in self.columns.items():
-            if column.role not in (roles or ("feature",)) or column.kind == "ignored":
-                continue
+        known = {n for n, c in self.columns.items() if c.role in roles and c.kind != "ignored"}
+        for name in (n for n in self.columns if n in known):
+            column = self.columns[name]
             for rule, values in column.row_rules():
                 severity = self.severity(name, rule)
                 head = {"id": f"{name}.{rule}", "column": name, "type": rule, "severity": severity}
-                rules.append(head | values)
-        return rules
+                if column.applies_to(rule, place):
+                    rules.append(head | values)
+        checks = [r.resolved(self.columns) for r in self.rules if r.applies in ("both", place)]
+        return rules + [check for check in checks if known.issuperset(check["columns"])]
 
     def with_roles(self, roles: Mapping[str, str]) -> Contract:
         """Return the contract with the settings' roles; raises ValueError for another target."""
@@ -139,11 +209,22 @@ class Contract(Part):
             msg = f"the settings' roles contradict the contract: {said}"
             raise ValueError(msg) from None
 
+    def binding(self) -> Contract:
+        """Return the contract without what binds nobody: what is proposed, who accepted what."""
+        plain = {n: c.model_copy(update={"proposed": None}) for n, c in self.columns.items()}
+        return self.model_copy(update={"columns": plain, "acceptances": ()})
+
     def digest(self) -> str:
         """Return the SHA-256 (hex) of what the contract says, without notes."""
-        values = self.model_dump(mode="json", exclude_defaults=True)
-        for part in (*values["columns"].values(), *values.get("expectations", ())):
-            part.pop("note", None)
+        values = self.model_dump(mode="json", exclude_defaults=True, exclude={"acceptances"})
+        parts = [
+            *values["columns"].values(),
+            *values.get("rules", ()),
+            *values.get("expectations", ()),
+        ]
+        for part in parts:
+            for name in UNDIGESTED:
+                part.pop(name, None)
         values["columns"] = list(values["columns"].items())  # the order of columns is content
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -155,49 +236,8 @@ class Contract(Part):
 
         return load(path)
 
-    def dump(self, path: Path | str) -> None:
-        """Write the contract as a TOML file for people."""
-        from expectations.contract_toml import dumps, write
+    def dump(self, path: Path | str, comments: Mapping[tuple[str, str], str] | None = None) -> None:
+        """Write the contract as a TOML file for people; comments by column and key."""
+        from expectations.contract_text import dumps, write
 
-        write(dumps(self), path)
-
-
-def diff(old: Contract, new: Contract) -> list[str]:
-    """Return what changed as short lines, such as `age.max: 120 -> 130`; [] where nothing did."""
-    lines = []
-    for name in ("accepted", "extra", "min_rows", "unique", "unique_severity"):
-        lines += _changed(name, getattr(old, name), getattr(new, name))
-    for name in dict.fromkeys([*old.columns, *new.columns]):
-        before, after = old.columns.get(name), new.columns.get(name)
-        if before is None or after is None:
-            lines.append(f"{name}: column {'added' if before is None else 'removed'}")
-            continue
-        for field in Column.model_fields:
-            if field != "note":
-                was, now = getattr(before, field), getattr(after, field)
-                lines += _changed(f"{name}.{field}", was, now)
-    if list(old.columns) != list(new.columns) and set(old.columns) == set(new.columns):
-        lines.append("the order of columns changed")
-    gone = [e.type for e in old.expectations if e not in new.expectations]
-    came = [e.type for e in new.expectations if e not in old.expectations]
-    lines += [f"expectation removed: {e}" for e in gone] + [f"expectation added: {e}" for e in came]
-    return lines
-
-
-def _changed(name: str, was: Any, now: Any) -> list[str]:
-    if was == now:
-        return []
-    if isinstance(was, tuple) and isinstance(now, tuple):
-        gone, came = [v for v in was if v not in now], [v for v in now if v not in was]
-        parts = [f"without {_short(gone)}"] * bool(gone) + [f"with {_short(came)}"] * bool(came)
-        return [f"{name}: {', '.join(parts) or 'another order'}"]
-    return [f"{name}: {_said(was)} -> {_said(now)}"]
-
-
-def _said(value: Any) -> str:
-    return "none" if value is None else _short(value) if isinstance(value, tuple) else str(value)
-
-
-def _short(values: Any) -> str:
-    shown = ", ".join(str(v) for v in values[:5])
-    return shown + (f" and {len(values) - 5} more" if len(values) > 5 else "")
+        write(dumps(self, comments or {}), path)

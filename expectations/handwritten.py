@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
 
 from expectations.failure import Example, shown
 from expectations.findings import Engine, Findings, Outcome, plain
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
     from expectations.contract import Custom
 
+DATED = ("min_value", "max_value", "value_set")
+"""Arguments that may hold dates."""
+ISO = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?")
 NAMING = ("column", "column_A", "column_B", "column_list")  # arguments that name columns
 
 
@@ -60,9 +65,27 @@ def _outcome(
             f"Great Expectations cannot tell apart columns that differ by case: {shown(twins[0])}"
         )
         return Outcome(success=False, error=said)
-    return engine.run(frame, [(custom.type, custom.kwargs)], "SUMMARY", rule)[0]
+    return engine.run(frame, [(custom.name, dated(custom.kwargs, frame, names))], "SUMMARY", rule)[
+        0
+    ]
+
+
+def dated(kwargs: dict[str, Any], frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:
+    """Return arguments with dates as moments: Great Expectations compares with nothing else."""
+    moments = any(frame[name].dtype.kind == "M" for name in names)
+
+    def typed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [typed(item) for item in value]
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return datetime.combine(value, time.min)
+        if isinstance(value, str) and ISO.fullmatch(value):
+            return datetime.fromisoformat(value)
+        return value
+
+    return {k: typed(v) if moments and k in DATED else v for k, v in kwargs.items()}
 
 
 def _sentence(custom: Custom) -> str:
     said = ", ".join(f"{k} = {v}" for k, v in custom.kwargs.items() if k != "column")
-    return f"{custom.type.replace('_', ' ')}{f' ({shown(said, 200)})' if said else ''}"
+    return f"{custom.name.replace('_', ' ')}{f' ({shown(said, 200)})' if said else ''}"

@@ -1,19 +1,18 @@
 """A first contract from a profile: generous, so that it warns of what is new and not of noise.
 
-- Numbers may reach half their observed span further on both sides, but no new sign; dates a span
-  back and five years on; categories with few levels may hold those; shares get slack.
+- How far each rule reaches is `margins.py`'s, and is said in the file above the rule.
 - Identifiers, free text, constants and empty columns are ignored, and say why in a note.
 - Kinds, the target and emptiness bind at once; all of the above only warns until accepted.
 """
 
 from __future__ import annotations
 
-import math
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeGuard, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
+from expectations import margins
 from expectations.column import KINDS_OF_ROLE, NUMERIC, Column
 from expectations.contract import Contract
 from expectations.failure import shown
@@ -21,12 +20,14 @@ from expectations.failure import shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_LEVELS = 50  # a column with more levels is open-ended
-LEAST_PER_LEVEL = 5  # cells per level on average, below which new levels are to be expected
-WIDER = 0.5  # of the observed span, on each side
-YEARS_AHEAD = 5  # tables grow with time
-SLACK = 0.05  # of all rows, on top of half as many missing cells again as were seen
-LONGER = 2  # times the longest text seen
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A contract that nobody has read yet."""
+
+    contract: Contract
+    why: Mapping[tuple[str, str], str]
+    """The margin of each rule in words, by column and key."""
 
 
 def propose(
@@ -35,8 +36,8 @@ def propose(
     target: str | None = None,
     roles: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
-) -> Contract:
-    """Return a contract that the profiled table meets.
+) -> Proposal:
+    """Return a contract that the profiled table meets, with its margins in words.
 
     Args:
         profile: what `flows.analyze` wrote: columns with kind, role, range, levels, reading.
@@ -55,9 +56,12 @@ def propose(
         msg = f"the target must be a column of the table, found {shown(target)}; it has {listed}"
         raise ValueError(msg)
     columns: dict[str, Column] = {}
+    why: dict[tuple[str, str], str] = {}
     for entry in profile["columns"]:
         name = entry["name"]
-        values = _column(profile, entry, given.get(name) or entry.get("role") or "feature")
+        role = given.get(name) or entry.get("role") or "feature"
+        values, said = _column(profile, entry, role)
+        why |= {(name, key): text for key, text in said.items()}
         if note := (hints or {}).get(name):
             values["note"] = note
         try:
@@ -67,27 +71,29 @@ def propose(
             msg = f"column {shown(name)}: {said}; declare how it is read in the settings, "
             msg += f"[data.columns.{shown(name)}]"
             raise ValueError(msg) from None
-    return Contract(columns=columns, unique=_unique(profile, columns))
+    return Proposal(contract=Contract(columns=columns, unique=_unique(profile, columns)), why=why)
 
 
-def _column(profile: Mapping[str, Any], entry: Mapping[str, Any], role: str) -> dict[str, Any]:
-    kind = entry["kind"]
+def _column(profile: Mapping[str, Any], entry: Mapping[str, Any], role: str) -> margins.Margins:
+    kind, rows = entry["kind"], profile.get("rows") or 0
     values = {"role": role, "kind": kind} | _reading(entry)
     if role == "target":
-        return values | {"kind": _target_kind(profile, entry)} | _target_rules(profile, entry)
+        rules, why = _target_rules(profile, entry)
+        return values | {"kind": _target_kind(profile, entry)} | rules, why
     if role in ("id", "group"):
-        return {"role": role, "kind": "text"} | {
-            k: v for k, v in _reading(entry).items() if k == "missing"
-        }
+        kept = {k: v for k, v in _reading(entry).items() if k == "missing"}
+        rules, why = margins.length(entry) if entry.get("levels") else ({}, {})
+        return {"role": role, "kind": "text"} | kept | rules, why
     if role == "weight":
-        return values | {"min": 0, "strict_min": True, "severity": {"range": "critical"}}
+        return values | {"min": 0, "strict_min": True, "severity": {"range": "critical"}}, {}
     if role == "time":
-        return values
+        return values | ({"zone": entry["zone"]} if entry.get("zone") else {}), {}
     if role != "feature" or kind not in KINDS_OF_ROLE["feature"] or _useless(entry):
         if kind not in get_args(Column.model_fields["kind"].annotation):
             kind = "ignored"
-        return {"role": "ignored", "kind": kind, "note": _why(entry, role)} | _reading(entry)
-    return values | _rules(entry)
+        return {"role": "ignored", "kind": kind, "note": _why(entry, role)} | _reading(entry), {}
+    rules, why = margins.rules(entry, rows)
+    return values | rules, why
 
 
 def _reading(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,12 +115,13 @@ def _target_kind(profile: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     return kind if kind in KINDS_OF_ROLE["target"] else "category"
 
 
-def _target_rules(profile: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+def _target_rules(profile: Mapping[str, Any], entry: Mapping[str, Any]) -> margins.Margins:
     target = profile.get("target") or {}
     classes = target.get("classes") or []
-    if classes and target.get("classes_complete", True) and len(classes) <= MOST_LEVELS:
-        return {"levels": tuple(sorted(str(label) for label, _ in classes))}
-    return _range(entry) if _target_kind(profile, entry) in NUMERIC else {}
+    if classes and target.get("classes_complete", True) and len(classes) <= margins.MOST_LEVELS:
+        why = {"levels": f"{len(classes)} labels; the rarest has {classes[-1][1]:,} rows"}
+        return {"levels": tuple(sorted(str(label) for label, _ in classes))}, why
+    return margins.reach(entry) if _target_kind(profile, entry) in NUMERIC else ({}, {})
 
 
 def _useless(entry: Mapping[str, Any]) -> bool:
@@ -136,77 +143,6 @@ def _why(entry: Mapping[str, Any], role: str) -> str:
     if entry.get("seen") == "empty":
         said = "empty: no row has a cell"
     return shown(said or entry.get("reason") or f"kind {entry['kind']} is never a feature", 200)
-
-
-def _rules(entry: Mapping[str, Any]) -> dict[str, Any]:
-    kind = entry["kind"]
-    rules: dict[str, Any] = {}
-    if kind in NUMERIC:
-        rules |= _range(entry)
-    elif kind == "date":
-        rules |= _period(entry)
-    elif kind == "category":
-        rules |= _levels(entry)
-    share = entry.get("missing_share") or 0.0
-    allowed = math.ceil((1.5 * share + SLACK) * 100) / 100
-    return rules | ({"missing_share": allowed} if allowed < 1 else {})
-
-
-def _range(entry: Mapping[str, Any]) -> dict[str, Any]:
-    low, high = entry.get("min"), entry.get("max")
-    if not _is_number(low) or not _is_number(high) or low == high == 0:
-        return {}
-    span = (high - low) or abs(high) or 1.0
-    floor, ceiling = (
-        _rounded(low - WIDER * span, math.floor),
-        _rounded(high + WIDER * span, math.ceil),
-    )
-    floor = max(floor, 0) if low >= 0 else floor
-    ceiling = min(ceiling, 0) if high <= 0 else ceiling
-    low, high = min(floor, low), max(ceiling, high)
-    if entry["kind"] == "integer" or (float(low).is_integer() and float(high).is_integer()):
-        low, high = int(low), int(high)
-    return {"min": low, "max": high}
-
-
-def _is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _rounded(value: float, towards: Any) -> int | float:
-    """Round outwards to two digits, so that a person reads 150 and not 148.73."""
-    if value == 0 or not math.isfinite(value):
-        return 0
-    digits = 1 - math.floor(math.log10(abs(value)))
-    if digits <= 0:
-        step = 10**-digits
-        return int(towards(value / step)) * step
-    scaled = round(value * 10.0**digits, 6)  # 1.5e-9 * 1e10 is not quite 15
-    return float(f"{towards(scaled)}e{-digits}")
-
-
-def _period(entry: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        low = datetime.fromisoformat(entry["min"])
-        high = datetime.fromisoformat(entry["max"])
-        ahead = max(high - low, timedelta(days=366 * YEARS_AHEAD))
-        first, last = low - (high - low), high + ahead
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return {}
-    return {
-        "min": first.date().replace(month=1, day=1),
-        "max": last.date().replace(month=12, day=31),
-    }
-
-
-def _levels(entry: Mapping[str, Any]) -> dict[str, Any]:
-    levels = [str(level) for level, _ in entry.get("levels") or []]
-    cells = sum(count for _, count in entry.get("levels") or [])
-    few = entry.get("levels_complete") and 0 < len(levels) <= MOST_LEVELS
-    if few and cells >= LEAST_PER_LEVEL * len(levels):
-        return {"levels": tuple(sorted(set(levels)))}
-    longest = (entry.get("length") or {}).get("max")
-    return {"max_length": max(LONGER * int(longest), 10)} if longest else {}
 
 
 def _unique(profile: Mapping[str, Any], columns: Mapping[str, Column]) -> tuple[str, ...]:

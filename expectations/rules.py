@@ -7,21 +7,28 @@
 - Nothing passes vacuously: no rows is a failure, all cells missing is a failure, a rule that
   raised is told apart from one that failed, and one that judged no cell never passes.
 - Missing shares are computed once and judged as one small table, not as one rule per column.
+- Texts are matched here, by Python's rules, and Great Expectations judges the answers: its own
+  regular expressions are Arrow's or Python's, as the column happens to be stored.
+- Dates are judged as whole microseconds since 1970: it maps a Python function over every date.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from expectations.cross_judge import judge_check
 from expectations.failure import located, shown
 from expectations.findings import COMPLETE, CheckResult, Findings, Outcome
 from expectations.handwritten import judge
+from expectations.texts import fitting
 
 if TYPE_CHECKING:
     from expectations.contract import Contract
+    from expectations.failure import Severity
     from expectations.findings import Engine
 
 COLUMNS_PER_BATCH = 4
@@ -44,13 +51,24 @@ class Judgement:
     def result(self) -> CheckResult:
         """Judge all rules of the contract."""
         roles = ("feature", "target", "id", "group", "time", "weight", "text")
-        rules = [r for r in self.contract.row_rules(*roles) if r["column"] in self.missing]
-        self._row_rules(rules)
+        rules = [
+            rule
+            for rule in self.contract.row_rules(*roles)
+            if all(name in self.missing for name in rule.get("columns", [rule["column"]]))
+        ]
+        self._row_rules([rule for rule in rules if rule["type"] != "check"])
+        for rule in (rule for rule in rules if rule["type"] == "check"):
+            places = judge_check(rule, self.frame, self.engine, self.found)
+            if places is not None:
+                self.rows[rule["id"]] = places
         self._row_count()
         self._missing_shares()
-        self._unique()
+        self._unique(list(self.contract.unique), "table.unique", self.contract.unique_rule)
+        for name, column in self.contract.columns.items():
+            if column.unique and column.role != "ignored":
+                self._unique([name], f"{name}.unique", self.contract.severity(name, "unique"))
         for number, custom in enumerate(self.contract.expectations):
-            rule = f"expectations[{number}].{custom.type}"
+            rule = f"expectations[{number}].{custom.name}"
             judge(custom, rule, self.frame.loc[:, [*self.missing]], self.engine, self.found)
         full = {
             "engine": f"great_expectations {self.engine.version}",
@@ -72,9 +90,13 @@ class Judgement:
             if outcome.error:
                 self.found.errored(rule["id"], rule["column"], rule["severity"], outcome)
             elif not outcome.success:
-                places = np.array(outcome.places, dtype=np.int64)
-                self.rows[rule["id"]] = np.sort(places)
+                places = np.sort(np.array(outcome.places, dtype=np.int64))
+                self.rows[rule["id"]] = places
                 entry["unexpected"] = len(places)
+                dates = self.frame[rule["column"]].dtype.kind == "M"
+                if "pattern" in rule or dates:  # what was judged are not the cells themselves
+                    cells = self.frame[rule["column"]].iloc[places[: len(entry["values"])]]
+                    entry["values"] = [shown(cell) for cell in cells]
 
     def _pass(self, rules: list[dict[str, Any]], form: Any) -> dict[str, Outcome]:
         names = list(dict.fromkeys(rule["column"] for rule in rules))
@@ -83,6 +105,14 @@ class Judgement:
             safe = {n: f"c{i}" for i, n in enumerate(names[start : start + COLUMNS_PER_BATCH])}
             part = self.frame.loc[:, list(safe)].set_axis(list(safe.values()), axis=1)
             here = [rule for rule in rules if rule["column"] in safe]
+            matched = {
+                f"{safe[rule['column']]} {rule['type']}": fitting(
+                    pd.Series(self.frame[rule["column"]]), rule["pattern"]
+                )
+                for rule in here
+                if "pattern" in rule
+            }
+            part = part.assign(**matched, **_as_numbers(part))
             suite = [self._compiled(rule, safe[rule["column"]]) for rule in here]
             found = self.engine.run(part, suite, form)
             outcomes |= {rule["id"]: outcome for rule, outcome in zip(here, found, strict=True)}
@@ -94,31 +124,42 @@ class Judgement:
         if rule["type"] == "levels":
             values = {"column": column, "value_set": rule["levels"]}
             return "expect_column_values_to_be_in_set", values
+        if "pattern" in rule:
+            values = {"column": f"{column} {rule['type']}", "value_set": [1.0]}
+            return "expect_column_values_to_be_in_set", values
         if rule["type"] == "length":
-            values = {"column": column, "min_value": 0, "max_value": rule["max"]}
+            least = rule.get("min", 0)
+            values = {"column": column, "min_value": least, "max_value": rule["max"]}
             return "expect_column_value_lengths_to_be_between", values
-        source = self.contract.columns[rule["column"]]  # GX wants datetimes, never their text
-        values = {"column": column, "min_value": source.low, "max_value": source.high}
+        source = self.contract.columns[rule["column"]]
+        low, high = (_number(bound) for bound in (source.low, source.high))
+        values = {"column": column, "min_value": low, "max_value": high}
         values |= {name: rule[name] for name in ("strict_min", "strict_max")}
         return "expect_column_values_to_be_between", values
 
     # ------------------------------------------------------------ rules of the table
 
     def _row_count(self) -> None:
-        least = self.contract.min_rows
-        part = pd.DataFrame({"row": np.arange(len(self.frame))})
-        suite = [("expect_table_row_count_to_be_between", {"min_value": least})]
+        least, most, rows = self.contract.min_rows, self.contract.max_rows, len(self.frame)
+        part = pd.DataFrame({"row": np.arange(rows)})
+        bounds = {"min_value": least, "max_value": most}
+        suite = [("expect_table_row_count_to_be_between", bounds)]
         outcome = self.engine.run(part, suite, "BASIC")[0]
-        self.found.keep("table.rows", "critical", outcome, len(self.frame))
+        self.found.keep("table.rows", "critical", outcome, rows)
         if not outcome.success:
+            few = rows < least
+            asked = f"at least {least:,}" if few else f"at most {most:,}"
+            more = (
+                "gather more rows, or lower min_rows" if few else "take rows out, or raise max_rows"
+            )
             self.found.fail(
                 "table.rows",
                 None,
                 "critical",
                 count=1,
                 total=1,
-                message=f"the table must have at least {least:,} rows, it has {len(self.frame):,}",
-                advice="gather more rows, or lower min_rows in the contract",
+                message=f"the table must have {asked} rows, it has {rows:,}",
+                advice=f"{more} in the contract",
             )
 
     def _missing_shares(self) -> None:
@@ -163,20 +204,17 @@ class Judgement:
                 advice="find out why cells are missing, or raise missing_share in the contract",
             )
 
-    def _unique(self) -> None:
-        names = list(self.contract.unique)
+    def _unique(self, names: list[str], rule: str, severity: Severity) -> None:
         if not names or any(name not in self.frame for name in names):
             return
-        severity = self.contract.unique_severity
-        severity = severity or ("critical" if self.contract.accepted else "warning")
         part = self.frame.loc[:, names].set_axis([f"c{i}" for i in range(len(names))], axis=1)
         suite = [("expect_compound_columns_to_be_unique", {"column_list": list(part.columns)})]
         if len(names) == 1:
             suite = [("expect_column_values_to_be_unique", {"column": "c0"})]
         outcome = self.engine.run(part, suite, COMPLETE)[0]
-        self.found.keep("table.unique", severity, outcome, len(self.frame))
+        self.found.keep(rule, severity, outcome, len(self.frame))
         if outcome.error:
-            self.found.errored("table.unique", None, severity, outcome)
+            self.found.errored(rule, None, severity, outcome)
         elif not outcome.success:
             rows = sorted(outcome.places)
             values = [
@@ -184,7 +222,7 @@ class Judgement:
             ]
             examples = located(self.frame, rows, values)
             self.found.fail(
-                "table.unique",
+                rule,
                 names[0] if len(names) == 1 else None,
                 severity,
                 count=len(rows),
@@ -192,3 +230,20 @@ class Judgement:
                 advice="remove the repeated rows, or take the columns out of unique",
                 examples=examples,
             )
+
+
+def _as_numbers(part: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the columns of dates as whole microseconds since 1970, missing where they are."""
+    found = {}
+    for name in part.columns[[kind.kind == "M" for kind in part.dtypes]]:
+        moments = part[name].to_numpy("datetime64[us]")
+        cells = pd.arrays.IntegerArray(moments.astype(np.int64), np.isnat(moments))
+        found[str(name)] = pd.Series(cells, index=part.index)
+    return found
+
+
+def _number(bound: Any) -> Any:
+    """Return a bound as the cells are: a moment as whole microseconds since 1970."""
+    if isinstance(bound, dt.date):
+        return int(pd.Timestamp(bound).to_datetime64().astype("datetime64[us]").astype(np.int64))
+    return bound

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import SettingsError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from expectations.contract import Contract
+    from expectations.propose import Proposal
     from flows.spec import Spec
 
 
@@ -28,10 +30,12 @@ def agree(spec: Spec, profile: Mapping[str, Any], out: Path) -> dict[str, Any]:
         DataRefused: the contract names a column that the data lacks.
 
     """
+    from expectations.history import newest
     from flows.engineer import reading_schema
     from flows.validate import refuse_columns
 
-    contract, proposed = _contract(spec, profile)
+    agreed = _agreed(spec, profile)
+    contract = agreed.contract
     names = [column["name"] for column in profile["columns"]]
     warnings = refuse_columns(contract, names)
     try:
@@ -39,24 +43,37 @@ def agree(spec: Spec, profile: Mapping[str, Any], out: Path) -> dict[str, Any]:
     except ValueError as error:
         msg = f"{spec.contract_path}: {error}"
         raise SettingsError(msg) from None
-    contract.dump(out / "contract.toml")
+    contract.binding().dump(out / "contract.toml", agreed.why)
     (out / "schema.json").write_text(
         json.dumps(schema, ensure_ascii=False, indent=1), encoding="utf-8"
     )
     return {
         "digest": contract.digest(),
+        "version": contract.number,
+        "edited": agreed.edited,
         "accepted": contract.accepted,
-        "proposed": proposed,
+        "proposed": agreed.proposed,
         "features": len(contract.features),
+        "newest": newest(contract, profile),
         "warnings": [failure.message for failure in warnings],
     }
 
 
-def _contract(spec: Spec, profile: Mapping[str, Any]) -> tuple[Contract, bool]:
-    from expectations.contract import Contract
-    from expectations.propose import propose
+@dataclass(frozen=True, kw_only=True)
+class _Agreed:
+    """The contract of a run, with the settings' roles."""
 
-    roles = settings_roles(spec)
+    contract: Contract
+    why: Mapping[tuple[str, str], str]
+    proposed: bool
+    """Whether there was no file."""
+    edited: bool
+    """Whether the file was changed by hand since it was last accepted."""
+
+
+def _agreed(spec: Spec, profile: Mapping[str, Any]) -> _Agreed:
+    from expectations.contract import Contract
+
     path = spec.contract_path
     if not path.is_file():
         if spec.data.contract:
@@ -64,15 +81,30 @@ def _contract(spec: Spec, profile: Mapping[str, Any]) -> tuple[Contract, bool]:
             if not path.parent.is_dir():
                 msg = f"{where}, but its folder does not exist: {path.parent}"
                 raise SettingsError(msg)
-        try:
-            return propose(profile, target=spec.data.target, roles=roles), True
-        except ValueError as error:
-            msg = f"{spec.path}: no contract can be proposed: {error}"
-            raise SettingsError(msg) from None
+        made = proposal(spec, profile)
+        return _Agreed(contract=made.contract, why=made.why, proposed=True, edited=False)
     try:
-        return Contract.load(path).with_roles(roles), False
+        file = Contract.load(path)
+        contract = file.with_roles(settings_roles(spec))
+        return _Agreed(contract=contract, why={}, proposed=False, edited=file.edited)
     except (ValueError, OSError) as error:
         raise SettingsError(str(error)) from None
+
+
+def proposal(spec: Spec, profile: Mapping[str, Any]) -> Proposal:
+    """Propose a contract for the profiled table.
+
+    Raises:
+        SettingsError: a column cannot have the role that the settings give it.
+
+    """
+    from expectations.propose import propose
+
+    try:
+        return propose(profile, target=spec.data.target, roles=settings_roles(spec))
+    except ValueError as error:
+        msg = f"{spec.path}: no contract can be proposed: {error}"
+        raise SettingsError(msg) from None
 
 
 def settings_roles(spec: Spec) -> dict[str, str]:

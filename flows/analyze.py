@@ -17,7 +17,7 @@ The shape of `profile.json` (version 1; no NaN, null instead):
         thousands, format, formats, true, false, missing, missing_share, tokens, untypable,
         untypable_examples [[record, value, reason]], distinct, distinct_share, min, max, mean,
         std, skew, quantiles, zeros, negatives, outliers, levels, levels_complete, length,
-        histogram, association, alone, flags, hints, suggest}]
+        characters, zone, histogram, association, alone, flags, hints, suggest}]
     pairs [{a, b, correlation, measure, rows}]
     duplicates {rows, share, features, conflicting, columns [[first, copy]]}
     alarms [{kind, column, message, value}]
@@ -33,6 +33,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows import relations, suspicions
+from flows.column_options import reading_of, role_of
+from flows.derive_roles import risky
 from flows.describe import described, tokens_of
 from flows.kinds import infer
 from flows.labels import listed, target_profile
@@ -67,6 +69,10 @@ class Survey:
     digests: dict[str, list[str]] = field(default_factory=dict)
     all_cells: np.ndarray | None = None
     features: np.ndarray | None = None
+    wanted: frozenset[str] = frozenset()
+    """Columns that formulas use."""
+    typed: dict[str, np.ndarray] = field(default_factory=dict)
+    """Their cells."""
     target: dict[str, Any] | None = None
     target_cells: np.ndarray | None = None
     classes: int = 0
@@ -78,11 +84,12 @@ def analyze(spec: Spec, table_path: Path, out: Path) -> dict[str, Any]:
     sample = None
     if rows > SAMPLE:
         sample = np.sort(np.random.default_rng(SEED).choice(rows, SAMPLE, replace=False))
-    survey = Survey(rows=rows, sample=sample)
+    survey = Survey(rows=rows, sample=sample, wanted=_wanted(spec))
     text = True
     for position, (name, values, records) in enumerate(_columns(table_path, names)):
         text &= values.dtype.kind == "O"
         _survey_column(survey, spec, name, position, values, records)
+    _survey_formulas(survey, spec, table_path)
     profile = _profile(survey, spec, given, text=text)
     text_form = json.dumps(profile, ensure_ascii=False, indent=1, allow_nan=False)
     (out / "profile.json").write_text(text_form, encoding="utf-8")
@@ -93,7 +100,32 @@ def analyze(spec: Spec, table_path: Path, out: Path) -> dict[str, Any]:
         "kinds": _counted([column["kind"] for column in survey.columns]),
         "duplicate_rows": profile["duplicates"]["rows"],
         "alarms": [alarm["message"] for alarm in profile["alarms"]],
+        "notes": risky(spec.data),
     }
+
+
+def _wanted(spec: Spec) -> frozenset[str]:
+    return frozenset(name for formula in spec.data.formulas for name in formula.uses)
+
+
+def _survey_formulas(survey: Survey, spec: Spec, table_path: Path) -> None:
+    """Profile what formulas make, as if it were in the source."""
+    import pandas as pd
+
+    from flows.tables import read_parquet
+    from models.served import Formula
+
+    if not spec.data.formulas:
+        return
+    records = pd.Series(read_parquet(table_path, ["__record__"])["__record__"])
+    types = {"boolean": "boolean", "text": "str", "number": "float64"}
+    for formula in spec.data.formulas:
+        cells = Formula(formula.entry()).cells(survey.typed, survey.rows)
+        survey.typed[formula.name] = cells
+        values = pd.Series(cells).astype(types[formula.result])  # pyright: ignore[reportArgumentType]
+        place = len(survey.columns)
+        _survey_column(survey, spec, formula.name, place, values, records)
+        survey.columns[-1]["reason"] = f"data.derive: {formula.expression}"
 
 
 def _counted(words: list[str]) -> dict[str, int]:
@@ -127,44 +159,14 @@ def _columns(path: Path, names: list[str]) -> Iterator[tuple[str, pd.Series, pd.
             yield str(name), pd.Series(frame[name]), pd.Series(records)
 
 
-def _defaults(spec: Spec, name: str) -> tuple[dict[str, Any], str | None]:
-    """Return the reading options that the settings give a column, and its kind if they do."""
-    data = spec.data
-    options = data.columns.get(name)
-    entry: dict[str, Any] = {
-        "name": name,
-        "missing": [*data.missing, *(options.missing if options else ())],
-        "decimal": (options and options.decimal) or data.decimal,
-        "thousands": (options and options.thousands) or data.thousands,
-    }
-    if options:
-        extra = {"format": options.format, "true": [*options.true], "false": [*options.false]}
-        extra["replace"] = dict(options.replace)
-        entry |= {key: value for key, value in extra.items() if value}
-    kind = options.kind if options and options.kind != "ignored" else None
-    if kind is None and "format" in entry:
-        kind = "date"
-    elif kind is None and ("true" in entry or "false" in entry):
-        kind = "boolean"
-    return entry, kind
-
-
-def _role(spec: Spec, name: str) -> str:
-    data = spec.data
-    if name == data.target:
-        return "target"
-    if name in data.drop:
-        return "ignored"
-    roles = {data.group: "group", data.time: "time", data.weight: "weight"}
-    return "id" if name in data.id else roles.get(name, "feature")
-
-
 def _survey_column(
     survey: Survey, spec: Spec, name: str, position: int, values: pd.Series, records: pd.Series
 ) -> None:
-    defaults, kind = _defaults(spec, name)
+    defaults, kind = reading_of(spec, name)
     guess, cells, fault = infer(values, defaults, kind)
-    role = _role(spec, name)
+    if name in survey.wanted:
+        survey.typed.setdefault(name, cells.copy())
+    role = role_of(spec, name)
     if role == "target" and guess.kind == "boolean" and kind is None and values.dtype.kind != "b":
         guess, cells, fault = infer(values, defaults, "category")  # labels stay as they are written
     column, codes = described(guess, cells, fault, values, records)

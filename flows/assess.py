@@ -147,11 +147,14 @@ def _worst(
     """The test rows with the largest loss, with where they stand and their telling cells."""
     from expectations.diagrams import worst
     from expectations.failure import shown
+    from flows.formula_schema import raw_columns, with_formulas
     from flows.tables import read_parquet
 
     columns = [entry["column"] for entry in importance["columns"][:CELLS_SHOWN]]
     at = worst(test.found)
-    raw = read_parquet(table, ["__source__", "__record__", *columns]).iloc[test.row[at]]
+    needed = raw_columns(known.schema, columns)
+    raw: Any = read_parquet(table, ["__source__", "__record__", *needed]).iloc[test.row[at]]
+    raw = with_formulas(raw, known.schema, columns)
     result = []
     for place, (_, cells) in zip(at, raw.iterrows(), strict=True):
         found, k = test.found, int(place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.detectable import detectable
 from flows.errors import DataRefused, SettingsError
@@ -12,6 +12,9 @@ from flows.json_files import read_json
 from flows.maker import Maker
 from flows.progress import Progress
 from flows.settings import load_spec
+
+if TYPE_CHECKING:
+    from flows.propose_source import Asked
 
 
 def begin(
@@ -22,6 +25,7 @@ def begin(
     names: str | None = None,
     name: str | None = None,
     force: bool = False,
+    asked: Asked | None = None,
 ) -> dict[str, Any]:
     """Write `<stem>.toml` and `<stem>.contract.toml` in the working directory.
 
@@ -37,7 +41,9 @@ def begin(
 
     folder = Path.cwd()
     columns = [part.strip() for part in names.split(",")] if names else None
-    proposal = propose(source, target, test=test, names=columns, name=name, folder=folder)
+    proposal = propose(
+        source, target, test=test, names=columns, name=name, folder=folder, asked=asked
+    )
     stem = proposal.stem
     settings, contract = folder / f"{stem}.toml", folder / f"{stem}.contract.toml"
     taken = [path.name for path in (settings, contract) if path.exists()]

@@ -1,7 +1,8 @@
 """The bundle: all that a verdict rests on, in one folder that can be judged again at any time.
 
 - `evidence.json` (flows/assess.py), `ledger.parquet` and `split.json` (flows/split.py),
-  `referee.json` (what came of asking the champion) and `referee.parquet` (a line per test row);
+  `referee.json` (what came of asking the champion) and `referee.parquet` (a line per test row),
+  `leaks.json` and `training.json` (flows/leaks.py: a profile of the train rows, for drift);
   whoever judges adds `rules.json` and `verdict.json` and seals it.
 - It appears whole or not at all; the same inputs give the same bytes.
 - Sealing writes `manifest.json`: every file with its SHA-256. The digest over all of them is the
@@ -34,11 +35,19 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MANIFEST = "manifest.json"
+LEAKS, TRAINING = "leaks.json", "training.json"
+"""Findings, and the profile of the train rows: of the stage `leaks`."""
 SIDES = ("challenger", "champion", "anchor")
 
 
 def write_bundle(
-    folder: Path, *, evidence: Path, split: Path, facts: Mapping[str, Any], rows: pd.DataFrame
+    folder: Path,
+    *,
+    evidence: Path,
+    split: Path,
+    facts: Mapping[str, Any],
+    rows: pd.DataFrame,
+    also: Sequence[Path] = (),
 ) -> None:
     """Write an unsealed bundle; one that is there is replaced.
 
@@ -48,6 +57,7 @@ def write_bundle(
         split: the folder with `ledger.parquet` and `split.json`.
         facts: what `referee.json` holds.
         rows: what `referee.parquet` holds.
+        also: files that are kept beside these under their names.
 
     """
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -55,6 +65,8 @@ def write_bundle(
         shutil.copyfile(evidence, draft / "evidence.json")
         for name in ("ledger.parquet", "split.json"):
             shutil.copyfile(split / name, draft / name)
+        for path in also:
+            shutil.copyfile(path, draft / path.name)
         write_json(draft / "referee.json", {"version": VERSION, **facts})
         write_parquet(rows, draft / "referee.parquet")
         for path in (*sorted(draft.iterdir()), draft):

@@ -6,9 +6,11 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
+from flows.canary_code import functions
 from flows.home import open_home
 from flows.json_files import read_json
 from flows.maker import Maker
+from flows.quarantine_store import forget_refused
 from flows.stages import BEFORE_TRAINING
 from flows.suspicions import of_use
 
@@ -34,18 +36,24 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
     try:
         for stage in BEFORE_TRAINING:
             maker.make(stage.name)
+        if functions(spec):  # a person's own code is looked at like the rows that it makes
+            maker.make("canary")
     finally:
         maker.remember()
+        forget_refused(maker)  # the rows of a refusal are kept by runs
     validation = read_json(maker.made["validate"].path / "validation.json")
     split = read_json(maker.made["split"].path / "split.json")
     profile = read_json(maker.made["analyze"].path / "profile.json")
     rows = {side: counts.get("rows") for side, counts in split["counts"].items()}
-    judged = [w["message"] for w in validation.get("warnings", [])]
+    judged = [judged_as(warning) for warning in validation.get("warnings", [])]
     left_out = ignored(maker.made["contract"].path / "contract.toml", profile)
     if left_out:
         progress.say(f"  left out: {_named(left_out)}")
+    if aside := validation["rules"]:
+        by_rule = {rule: f"{count:,} rows" for rule, count in aside.items()}
+        progress.say(f"  set aside: {_named(by_rule)}")
     alarms = of_use(profile, left_out)
-    for alarm in alarms:
+    for alarm in (one for one in alarms if one["kind"] != "no_id"):  # the split has said it
         progress.say(f"  alarm: {alarm['message']}")
     for warning in judged:
         progress.warn(warning)
@@ -55,6 +63,7 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
         "name": spec.name,
         "rows": validation["rows"],
         "quarantined": validation["quarantined"],
+        "rules": validation["rules"],
         "sides": rows,
         "warnings": warnings,
         "left_out": left_out,
@@ -63,6 +72,14 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
         "sentence": f"{spec.name}: ready to train; {validation['rows']:,} rows read, "
         f"{validation['quarantined']:,} quarantined, {sides}",
     }
+
+
+def judged_as(warning: Mapping[str, Any]) -> str:
+    """Say a warning of the contract in one line: column, what must hold, how often it does not."""
+    column = f"{shown(warning['column'])}: " if warning["column"] else ""
+    counts = f"; {warning['count']:,} of {warning['total']:,} do not" if warning["examples"] else ""
+    such = f", such as {shown(warning['examples'][0]['value'])}" if warning["examples"] else ""
+    return f"{column}{warning['message']}{counts}{such}"
 
 
 def ignored(contract: Path, profile: Mapping[str, Any]) -> dict[str, str]:

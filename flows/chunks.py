@@ -1,9 +1,12 @@
 """A source as tables of some thousand rows, one schema for all, in constant memory.
 
-- The sources are those of training: a file, a glob, a folder of parts, "sklearn:...", a function;
-  text is read by `flows/text_chunks.py`, Parquet by its row groups.
-- Parts must agree on their columns before the first row is read; types are promoted as in training.
-- What scikit-learn brings and what a function returns is in memory anyway, and is cut up.
+- The sources are those of training, addresses and databases too: what lies elsewhere is a file of
+  the home first. Text is read by `flows/text_chunks.py`, JSON lines line by line, Parquet by its
+  row groups.
+- Parts must agree on their columns before the first row is read, by the aliases that training had;
+  types are promoted as in training.
+- What scikit-learn brings, what a function returns, a workbook and a feed are in memory anyway, and
+  are cut up.
 """
 
 from __future__ import annotations
@@ -11,14 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from expectations.failure import describe, shown
-from flows import columnar, diagnose
+from expectations.failure import shown
+from flows import aliases, columnar, diagnose
 from flows.delimited import unreadable
-from flows.errors import DataRefused
+from flows.fetch import forget
 from flows.parts import Part, find_parts, refuse
+from flows.source_jsonl import JsonLines
 from flows.sources import SOURCES
 from flows.text_chunks import Text
-from flows.union import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.data_spec import DataSpec
+    from flows.errors import DataRefused
 
 ROWS, CELLS = 32_768, 800_000  # of one chunk at most
 
@@ -60,6 +64,7 @@ class Source:
 
     schema: pa.Schema
     streams: list[tuple[str, Rows]]
+    agreed: aliases.Agreed
     files: list[Path]
     """What is read."""
 
@@ -79,10 +84,10 @@ class Source:
         import pyarrow as pa
 
         rows = max(min(ROWS, CELLS // max(len(self.schema), 1)), 64)
-        for name, stream in self.streams:
+        for place, (name, stream) in enumerate(self.streams):
             for table in stream.tables():
                 try:
-                    whole = table.select(self.schema.names).cast(self.schema)
+                    whole = self.agreed.table(place, table).cast(self.schema)
                 except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                     raise _types(name, error) from None
                 for start in range(0, whole.num_rows, rows):
@@ -98,24 +103,23 @@ def open_source(source: str, data: DataSpec, folder: Path) -> Source:
     """
     import pyarrow as pa
 
-    parts = find_parts(source, folder=folder, outside=True, key="IN")
-    streams: list[tuple[str, Rows]] = [(p.name, _stream(p, data)) for p in parts]
-    first, schema = streams[0][0], streams[0][1].schema
-    failures = [
-        failure
-        for name, stream in streams[1:]
-        for failure in differences(name, stream.schema.names, first, schema.names)
-    ]
-    if failures:
-        text = f"IN: parts must have one set of columns:\n{describe(failures)}"
-        raise DataRefused(text, failures)
-    for name, stream in streams[1:]:
+    forget()
+    parts = find_parts(source, folder=folder, outside=True, key="IN", data=data)
+    streams: list[tuple[str, Rows]] = [(p.name, stream_of(p, data)) for p in parts]
+    named = [(name, stream.schema.names) for name, stream in streams]
+    newest = len(parts) - 1 if parts[-1].date else 0
+    agreed = aliases.agree(named, data, key="IN", newest=newest)
+    schema = pa.schema([])
+    for place, (name, stream) in enumerate(streams):
+        renames = agreed.renames[place]
+        fields = [field.with_name(renames.get(field.name, field.name)) for field in stream.schema]
         try:
-            schema = pa.unify_schemas([schema, stream.schema], promote_options="permissive")
+            schema = pa.unify_schemas([schema, pa.schema(fields)], promote_options="permissive")
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise _types(name, error) from None
+    schema = pa.schema([schema.field(name) for name in agreed.names])
     files = [part.path for part in parts if part.path is not None]
-    return Source(schema=schema, streams=streams, files=files)
+    return Source(schema=schema, streams=streams, agreed=agreed, files=files)
 
 
 def _types(name: str, error: Exception) -> DataRefused:
@@ -123,11 +127,14 @@ def _types(name: str, error: Exception) -> DataRefused:
     return refuse("parts.types", message, "write all parts with the same types")
 
 
-def _stream(part: Part, data: DataSpec) -> Rows:
+def stream_of(part: Part, data: DataSpec) -> Rows:
+    """Return the rows of one part, after a look at its head."""
     if part.kind == "text":
         return Text(part, data)
     if part.kind == "parquet":
         return _Parquet(part)
+    if part.kind == "jsonl" and part.path is not None:
+        return JsonLines(part.path, part.name)
     return _Whole(SOURCES[part.kind](part, data).piece.table)
 
 

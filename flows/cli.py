@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from flows import cli_models, cli_registry, cli_servers
+from flows import cli_contract, cli_models, cli_quarantine, cli_registry, cli_servers
 from flows.terminal import AsJson, Set, SpecFile, for_people, spec_of, write_json
 
 EXIT_CODES = {"rejected": 4, "refused": 3, "failed": 1}
@@ -42,7 +42,7 @@ def main() -> None:
 
 @app.command()
 def init(
-    source: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, TSV or Parquet file.")],
+    source: Annotated[str, typer.Argument(metavar="DATA", help="A file, pattern or address.")],
     target: Annotated[
         str, typer.Option(help="The column to predict: its name, or its number from 1.")
     ],
@@ -51,14 +51,23 @@ def init(
         str | None, typer.Option(help="Column names of a headerless file: a,b,c.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the experiment and the model.")] = None,
+    derive: Annotated[
+        list[str] | None, typer.Option(help="A derived column: 'tipped = tips > 0.2 * fare'.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="The rows of a database: a SELECT.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook.")] = None,
     force: Annotated[bool, typer.Option(help="Overwrite settings that exist.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a settings file for DATA, and say what was decided and why."""
     with for_people():
         from flows.begin import begin
+        from flows.propose_source import Asked
 
-        done = begin(source, target=target, test=test, names=names, name=name, force=force)
+        asked = Asked(derive=derive or (), query=query, sheet=sheet)
+        done = begin(
+            source, target=target, test=test, names=names, name=name, force=force, asked=asked
+        )
         if as_json:
             write_json(done)
             return
@@ -162,6 +171,8 @@ def clean(
         print(f"removed {len(removed)} from {home.root}")
 
 
+cli_contract.add_to(app)
 cli_models.add_to(app)
+cli_quarantine.add_to(app)
 cli_registry.add_to(app)
 cli_servers.add_to(app)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from flows.section import Kind, Name, Names, Section, Texts, as_tuple
+from flows.derive import Formula, FormulaError, formulas
+from flows.derive_roles import check_roles
+from flows.duration import seconds_of
+from flows.fetch_spec import HttpSpec
+from flows.quarantine_limits import Fractions
+from flows.section import Kind, Name, Names, Section, Texts, as_tuple, refuse
 
 
 class ColumnSpec(Section):
@@ -28,15 +33,18 @@ class ColumnSpec(Section):
     """Tokens that mean false; left out: false, no, f, n, 0 in any case."""
     replace: dict[str, str] = Field(default={})
     """Cell texts to be replaced before anything else, such as {"<=50K." = "<=50K"}."""
+    aliases: Names = ()
+    """Names that the column had, or has in some parts; they are read as this one."""
 
 
 class DataSpec(Section):
     """Where the table is, what its columns are for, and how its text is read; `[data]`."""
 
     source: str | Annotated[tuple[str, ...], BeforeValidator(as_tuple)]
-    """A CSV, TSV or Parquet file (gzip too), a glob, a folder of parts, a list of these,
-    "sklearn:breast_cancer", or "file.py:function" returning a DataFrame. ${NAME} stands for an
-    environment variable."""
+    """A CSV, TSV, JSON lines (these with gzip, too), Parquet or Excel file, a glob, a pattern with
+    a date ("orders-{date:%Y%m%d}.csv"), a folder of parts, an address (https://, ftp://, s3://,
+    "feed:https://..." for RSS, "sql:..." for a database), a list of these, "sklearn:breast_cancer",
+    or "file.py:function" returning a DataFrame. ${NAME} stands for an environment variable."""
     target: Annotated[Name, Field(min_length=1)]
     """The column to be predicted."""
     id: Names = ()
@@ -52,8 +60,25 @@ class DataSpec(Section):
     contract: str | None = None
     """The contract file; left out: `<settings>.contract.toml` beside the settings, proposed
     on the first run."""
-    max_fraction: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.01
-    """Share of bad rows that may be set aside before the data is refused."""
+    max_fraction: Fractions = 0.01
+    """Share of bad rows that may be set aside before the data is refused; or a table of shares:
+    { total = 0.01, "age.range" = 0.001 }, by rule id, by column or by a pattern of either."""
+    bad_files: Literal["refuse", "quarantine"] = "refuse"
+    """What to do about parts of a source of many parts that cannot be read. "quarantine": they are
+    set aside whole, counted and said, and the others are used."""
+    max_bad_files: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1
+    """Share of the parts, and of their bytes, that `bad_files = "quarantine"` may set aside."""
+    query: str | None = None
+    """The rows of an "sql:" source: one SELECT, with ORDER BY where the order should stay."""
+    sheet: Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)] | None = None
+    """The sheet of a workbook, by name or by place from 1; left out: the only one with cells."""
+    http: HttpSpec = HttpSpec()
+    last: str | None = None
+    """Of a source with {date}: the span that is read, such as "30d", counted back from the newest
+    part; left out: all."""
+    columns_differ: Literal["refuse", "fill"] = "refuse"
+    """What to do about parts without a column that others have. "fill": their cells are missing,
+    which is said. Old names of a column are mapped by `aliases`."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """The character between two cells of a text file."""
     encoding: str = "utf-8"
@@ -72,8 +97,34 @@ class DataSpec(Section):
     """Cell texts that mean missing, compared after blanks around them are stripped."""
     columns: dict[Name, ColumnSpec] = Field(default={})
     """Read options of single columns."""
+    derive: dict[Name, str] = Field(default={})
+    """New columns, the target too, as formulas over those of the same row: `tipped = "tips > 0.2 *
+    fare"`. What there is: docs/sources.md."""
+    keep: Names = ()
+    """Columns that a derived target is made from and that stay features all the same, because they
+    are known when a row is scored."""
     outside: bool = False
     """Allow symbolic links and ".." that lead out of the settings' folder."""
+
+    @field_validator("last")
+    @classmethod
+    def _is_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            seconds_of(value)
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _one_meaning(cls, value: dict[str, ColumnSpec]) -> dict[str, ColumnSpec]:
+        seen: dict[str, str] = {}
+        for name, column in value.items():
+            for old in column.aliases:
+                if old in value or old in seen:
+                    refuse(
+                        f"data.columns.{name}", f"alias {old!r} is another column's name or alias"
+                    )
+                seen[old] = name
+        return value
 
     @field_validator("encoding")
     @classmethod
@@ -95,6 +146,10 @@ class DataSpec(Section):
             raise ValueError("names must list the columns when header = false")
         if self.decimal == self.thousands:
             raise ValueError(f"decimal and thousands must differ, both are {self.decimal!r}")
+        entries = (self.source,) if isinstance(self.source, str) else self.source
+        if self.last and not any("{date" in entry for entry in entries):
+            raise ValueError("last needs a date in the source, such as orders-{date}.csv")
+        check_roles(self)
         roles = [("target", self.target), *(("id", name) for name in self.id)]
         roles += [(r, v) for r in ("group", "time", "weight") if (v := getattr(self, r))]
         roles += [("drop", name) for name in self.drop]
@@ -104,6 +159,20 @@ class DataSpec(Section):
                 f"group must not be the target, the weight or dropped, found {self.group!r}"
             )
         return self
+
+    @property
+    def formulas(self) -> tuple[Formula, ...]:
+        """The formulas of `derive`, each after those that it uses."""
+        return tuple(formulas(self.derive))
+
+    @field_validator("derive")
+    @classmethod
+    def _sound(cls, value: dict[str, str]) -> dict[str, str]:
+        try:
+            formulas(value)
+        except FormulaError as error:
+            refuse(f"data.derive.{error.name}", str(error))
+        return value
 
     @staticmethod
     def _one_role_each(roles: list[tuple[str, str]]) -> None:

@@ -53,7 +53,8 @@ def read_text(content: bytes, data: DataSpec, name: str) -> Piece:
         DataRefused: anything about the text is wrong; every problem at once, up to a cap.
 
     """
-    if failures := diagnose.whole(content, data, name):
+    failures = diagnose.whole(content, data, name)
+    if failures := failures or diagnose.declared(content, data.encoding, name):
         raise unreadable(failures, name)
     text = to_utf8(content, data, name)
     if data.separator == " ":
@@ -72,7 +73,7 @@ def read_text(content: bytes, data: DataSpec, name: str) -> Piece:
     table = stripped(table.rename_columns(names))
     if failures := [*diagnose.no_rows(table.num_rows, name), *long_cells(table, name)]:
         raise unreadable(failures, name)
-    return Piece(table=table, renamed=renamed)
+    return Piece(table=table, renamed=renamed, notes=diagnose.odd_reading(content, data))
 
 
 def unreadable(failures: list[Failure], name: str) -> DataRefused:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expectations.failure import written
+from flows.characters import characters_of, zone_of
 from models.served import FAULTS
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def described(
         "untypable_examples": examples,
         **dict.fromkeys(("min", "max", "mean", "std", "skew", "quantiles", "zeros", "negatives")),
         **dict.fromkeys(("outliers", "levels", "levels_complete", "length", "histogram")),
+        "characters": None,
+        "zone": zone_of(guess, values) if guess.kind == "date" else None,
         "association": None,
         "alone": None,
         "flags": list(guess.flags),
@@ -136,6 +139,7 @@ def _levels(cells: np.ndarray, _: str) -> tuple[dict[str, Any], np.ndarray]:
         "levels": levels,
         "levels_complete": len(distinct) <= LEVELS,
         "length": {"min": int(sizes.min()), "max": int(sizes.max())} if total else None,
+        "characters": characters_of(list(distinct)) if total else None,
         "histogram": histogram if total else None,
         "_first": f'"{levels[0][0][:SHORT]}"' if levels else "",
         "_mean_length": float(np.sum(sizes * counts)) / total if total else 0.0,

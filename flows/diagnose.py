@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import re
+import codecs
 from typing import TYPE_CHECKING
 
 from expectations.failure import Example, Failure, shown
+from flows import encodings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.data_spec import DataSpec
 
-CANDIDATES = ("utf-8", "cp949", "euc-kr", "shift_jis", "gb18030", "cp1252", "latin-1")
 SEPARATORS = (";", "\t", "|", ",", ":")
 
 
@@ -41,9 +41,12 @@ def whole(content: bytes, data: DataSpec, name: str) -> list[Failure]:
     """Return what is wrong with the bytes: empty, blank, not text, of another encoding."""
     if not content:
         return [failure("file.empty", name, "the file is empty (0 bytes)", "make it again")]
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff") and "16" not in data.encoding:
-        message = f"the file is UTF-16 by its byte-order mark, the settings say {data.encoding}"
-        return [failure("file.encoding", name, message, 'set encoding = "utf-16" in [data]')]
+    mark = encodings.marked(content)
+    if mark and mark not in _same(data.encoding):
+        message = (
+            f"the file is {mark.upper()} by its byte-order mark, the settings say {data.encoding}"
+        )
+        return [failure("file.encoding", name, message, f'set encoding = "{mark}" in [data]')]
     if "16" not in data.encoding and "32" not in data.encoding:
         at = content.find(b"\0")
         if at >= 0:
@@ -54,12 +57,45 @@ def whole(content: bytes, data: DataSpec, name: str) -> list[Failure]:
     return []
 
 
+def _same(declared: str) -> tuple[str, ...]:
+    """Return the marks that a declared encoding agrees with."""
+    plain = declared.lower().replace("_", "-")
+    for family in ("utf-16", "utf-32"):
+        if plain.startswith((family, family.replace("-", ""))):
+            return (family,)
+    return ("utf-8",) if plain in {"utf-8", "utf8", "utf-8-sig", "ascii", "us-ascii"} else ()
+
+
+def declared(content: bytes, encoding: str, name: str) -> list[Failure]:
+    """Return the failure of UTF-8 text that is declared to be UTF-16 or UTF-32; else []."""
+    wide = any(family in _same(encoding) for family in ("utf-16", "utf-32"))
+    if not wide or encodings.marked(content) or b"\0" in content or not encodings.is_utf8(content):
+        return []
+    message = f"the settings say {encoding}, but the file has no zero byte and is UTF-8 text"
+    return [failure("file.encoding", name, message, "remove encoding from [data]")]
+
+
+def odd_reading(content: bytes, data: DataSpec) -> tuple[str, ...]:
+    """Return a note where the bytes are UTF-8 but are read in the declared encoding, as it says."""
+    utf8 = codecs.lookup(data.encoding).name in {"utf-8", "utf-8-sig", "ascii"}
+    if utf8 or encodings.marked(content) or content.isascii() or not encodings.is_utf8(content):
+        return ()
+    line = next(line for line in content.split(b"\n") if not line.isascii())
+    read, meant = (
+        shown(line.decode(data.encoding, "replace").strip(), 40),
+        shown(line.decode().strip(), 40),
+    )
+    return (
+        f"all bytes are UTF-8, but the settings say {data.encoding}: {meant} is read as {read}",
+    )
+
+
 def _nul(content: bytes, at: int, name: str) -> Failure:
-    if content[:4000].count(b"\0") > len(content[:4000]) // 4:
-        message = f"the file holds NUL bytes from offset {at:,} on, as UTF-16 does"
-        return failure(
-            "file.nul", name, message, 'set encoding = "utf-16-le" or "utf-16-be" in [data]'
+    if wide := encodings.wide(content):
+        message = (
+            f"the file holds NUL bytes from offset {at:,} on, at every second place as {wide} has"
         )
+        return failure("file.nul", name, message, f'set encoding = "{wide}" in [data]')
     line = content.count(b"\n", 0, at) + 1
     near = content[max(at - 20, 0) : at + 20].decode("utf-8", "replace")
     found = f"found {content.count(bytes(1)):,}, the first at byte offset {at:,} (line {line:,})"
@@ -81,40 +117,19 @@ def encoding(content: bytes, declared: str, name: str) -> list[Failure]:
         return []
     line = content.count(b"\n", 0, at) + 1
     found = content[at : at + 1].hex()
-    fits = likely_encoding(content)
-    advice = (
-        f'set encoding = "{fits}" in [data], which fits all bytes' if fits else "convert the file"
-    )
+    fits = encodings.proposal(content)
+    advice = "convert the file to UTF-8"
+    if encodings.is_utf8(content):
+        advice = 'all bytes are UTF-8: set encoding = "utf-8" in [data]'
+    elif fits and fits.believed:
+        advice = f'set encoding = "{fits.encoding}" in [data], which fits all bytes'
+    elif fits:
+        advice += f"; {fits.encoding} fits the bytes, but gives no words"
     message = f"line {line:,} is not {declared} text: byte 0x{found} at offset {at:,}"
-    near = content[content.rfind(b"\n", 0, at) + 1 : at + 20].decode(fits or "latin-1", "replace")
+    near = content[content.rfind(b"\n", 0, at) + 1 : at + 20].decode(
+        fits.encoding if fits else "latin-1", "replace"
+    )
     return [failure("file.encoding", name, message, advice, value=near)]
-
-
-def likely_encoding(content: bytes) -> str | None:
-    """Return the encoding that most likely made the bytes: it fits, and its letters make sense."""
-    sample = content if len(content) < 1 << 22 else content[: content.rfind(b"\n", 0, 1 << 22)]
-    for candidate in CANDIDATES:
-        try:
-            text = sample.decode(candidate)
-        except UnicodeError:
-            continue
-        if candidate == "cp949" and not _mostly(text, r"[\uac00-\ud7a3]"):
-            continue
-        if candidate == "shift_jis" and not _mostly(text, r"[\u3040-\u30ff\u4e00-\u9fff]"):
-            continue
-        if candidate == "gb18030" and not _mostly(text, r"[\u4e00-\u9fff]"):
-            continue
-        if candidate == "euc-kr":
-            continue
-        return candidate
-    return None
-
-
-def _mostly(text: str, wanted: str) -> bool:
-    """Whether most letters beyond ASCII are of the wanted script, in runs as words have them."""
-    beyond = len(re.findall(r"[^\x00-\x7f]", text))
-    runs = re.findall(f"{wanted}{{2,}}", text)
-    return beyond > 0 and sum(map(len, runs)) > 0.6 * beyond
 
 
 def shape(

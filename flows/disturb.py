@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.derive import feature_kinds
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -43,7 +45,7 @@ def disturbable(known: Judged) -> Disturbed:
 
     schema = known.schema
     everything = places(schema)
-    kinds = {str(entry["name"]): str(entry["kind"]) for entry in schema["columns"]}
+    kinds = feature_kinds(schema)
     held = _refused(schema)
     return Disturbed(
         missing={n: at for n, at in everything.items() if n not in held["present"]},
@@ -95,7 +97,7 @@ def directions(spec: Spec, known: Judged, session: Any, test: Side) -> list[dict
     at = known.at(test.row)
     feeds = {block: part[at] for block, part in known.feeds.items()}
     numbers = list(map(str, known.schema.get("numbers") or ()))
-    kinds = {str(entry["name"]): str(entry["kind"]) for entry in known.schema["columns"]}
+    kinds = feature_kinds(known.schema)
     spread, found = spreads(known), []
     for text in spec.gate.directions:
         direction = parse(text)

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from flows.derive import feature_kinds
 from flows.errors import DataRefused
+from flows.formula_schema import truth_target, with_target
 from flows.labels import WHOLE
 
 if TYPE_CHECKING:
@@ -37,7 +40,10 @@ def reading_schema(spec: Spec, contract: Contract) -> dict[str, Any]:
     column, then those of the whole table. `task` is None where the settings leave it out and the
     target is no number: `engineer` then tells from the labels.
     """
+    from flows.formula_schema import feature_parts, target_parts
+
     features = [name for name in contract.features if contract.columns[name].kind != "ignored"]
+    columns, formulas = feature_parts(spec, contract, features, partial(_entry, spec))
     target = contract.columns[contract.target]
     classification = spec.task in {"binary", "multiclass"} or (
         spec.task is None and target.kind in {"category", "boolean", "text"}
@@ -50,11 +56,14 @@ def reading_schema(spec: Spec, contract: Contract) -> dict[str, Any]:
         "target": contract.target,
         "missing": list(spec.data.missing),
         "contract_digest": contract.digest(),
-        "columns": [_entry(spec, name, contract.columns[name]) for name in features],
+        "contract_version": contract.number,
+        "columns": columns,
+        **({"formulas": formulas} if formulas else {}),
+        **target_parts(spec, contract, partial(_entry, spec)),
         "target_column": _entry(spec, contract.target, target) | {"kind": kind},
         "role_columns": _role_entries(spec, contract),
         "derived": _derived(contract, features),
-        "rules": [rule for rule in contract.row_rules() if rule["column"] in set(features)],
+        "rules": contract.serving_rules(),
     }
 
 
@@ -71,6 +80,7 @@ def _entry(spec: Spec, name: str, column: Column) -> dict[str, Any]:
         "decimal": column.decimal or options.decimal or spec.data.decimal,
         "thousands": column.thousands or options.thousands or spec.data.thousands,
         "format": column.format or options.format,
+        "zone": column.zone,
         "true": [*(column.true or options.true)],
         "false": [*(column.false or options.false)],
         "replace": {**options.replace, **column.replace},
@@ -132,7 +142,7 @@ def engineer(spec: Spec, schema: Mapping[str, Any], table_path: Path, out: Path)
     del spec
     try:
         typed, faults = served.read(raw, schema)
-        given, more = served.read(raw, _other_columns(schema))
+        given, more = served.read(raw, with_target(schema))
     except ValueError as error:
         raise DataRefused(str(error)) from None
     kept = [name for name in RESERVED if name in raw]
@@ -140,6 +150,8 @@ def engineer(spec: Spec, schema: Mapping[str, Any], table_path: Path, out: Path)
     head.insert(0, "__row__", np.arange(len(raw), dtype=np.int64))
     extra = [name for name in given if name not in typed]
     frame = pd.concat([head, typed, given[extra]], axis=1)
+    known = more["column"].isin(list(typed.columns))  # the faults of a feature are listed already
+    more: Any = more.loc[~known.to_numpy()]
     more = pd.concat([more, *_unusable(given, more, schema)], ignore_index=True)
     faults = pd.concat([faults, more], ignore_index=True).astype({"row": "int64"})
     write_parquet(frame, out / "typed.parquet")
@@ -149,12 +161,6 @@ def engineer(spec: Spec, schema: Mapping[str, Any], table_path: Path, out: Path)
         json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8"
     )
     return facts
-
-
-def _other_columns(schema: Mapping[str, Any]) -> dict[str, Any]:
-    entries = [schema["target_column"], *schema.get("role_columns", [])]
-    by_name = {entry["name"]: entry for entry in entries}
-    return {"missing": schema.get("missing", []), "columns": list(by_name.values())}
 
 
 def _unusable(
@@ -167,7 +173,10 @@ def _unusable(
     target = schema["target"]
     listed = faults["row"].to_numpy()[faults["column"].to_numpy() == target]
     absent = np.setdiff1d(np.flatnonzero(given[target].isna().to_numpy()), listed)
-    lists = [_listed(absent, target, "present", "", "the target is missing")]
+    why = "the target is missing"
+    if schema.get("target_formulas"):
+        why += ": a cell that it is derived from is, or the result is no number"
+    lists = [_listed(absent, target, "present", "", why)]
     for entry in schema.get("role_columns", []):
         if entry["role"] == "weight":
             name = entry["name"]
@@ -189,18 +198,31 @@ def _facts(
 ) -> dict[str, Any]:
     import pandas as pd
 
-    features = [entry["name"] for entry in schema["columns"]]
+    features = list(feature_kinds(schema))
     missing = frame[features].isna().sum()
     return {
         "rows": len(frame),
         "features": len(features),
         "derived": [entry["name"] for entry in schema.get("derived", [])],
+        "formulas": _said_formulas(frame, schema),
         "missing": {name: int(count) for name, count in missing.items() if count},
         "untypable": {
             rule: int(count) for rule, count in faults["rule"].value_counts(sort=True).items()
         },
         **_target_facts(raw, pd.Series(frame[schema["target"]]), schema),
     }
+
+
+def _said_formulas(frame: pd.DataFrame, schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each formula with how many rows it gives nothing for."""
+    made = [*schema.get("formulas", ()), *schema.get("target_formulas", ())]
+    names = [name for name in dict.fromkeys(f["name"] for f in made) if name in frame]
+    missing = frame[names].isna().sum()
+    text = {f["name"]: f["expression"] for f in made}
+    return [
+        {"name": name, "expression": text[name], "missing": int(count)}
+        for name, count in missing.items()
+    ]
 
 
 def _target_facts(
@@ -212,7 +234,7 @@ def _target_facts(
     counts = labels.value_counts()
     names = [str(name) for name in counts.index]
     kind = "integer" if names and all(WHOLE.fullmatch(name) for name in names) else "text"
-    if raw[schema["target"]].dtype.name in {"bool", "boolean"}:
+    if truth_target(schema, raw):
         kind = "boolean"
     return {
         "task": schema["task"] or ("binary" if len(names) == 2 else "multiclass"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.formula_schema import truth_target
 from flows.labels import WHOLE
 from flows.tables import read_parquet, write_parquet
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 QUESTIONS, EXAMPLES, PARITY = 256, 2, 1000
 TOLERANCE = 1e-5
+TRAINING_ONLY = ("role_columns", "target_column", "target_sources", "target_formulas")
 
 
 def export(
@@ -77,11 +79,11 @@ def serving_schema(
     output: dict[str, Any] = {"columns": ["prediction"]}
     serving = {**schema, "task": described["task"], **described["inputs"]}
     # Where data and target came from is training's business, not a consumer's.
-    serving = {k: v for k, v in serving.items() if k not in ("role_columns", "target_column")}
+    serving = {k: v for k, v in serving.items() if k not in TRAINING_ONLY}
     if labels:
         whole = all(WHOLE.fullmatch(label) for label in labels)
         kind = "integer" if whole else "text"
-        if raw[schema["target"]].dtype.name in {"bool", "boolean"}:
+        if truth_target(schema, raw):
             kind = "boolean"
         output["columns"] += [f"probability_{label}" for label in labels]
         serving |= {"classes": labels, "class_kind": kind}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.bundle import read_bundle, seal_bundle
+from flows.bundle import LEAKS, read_bundle, seal_bundle
 from flows.errors import SettingsError
 from flows.json_files import read_json, write_json
 from flows.model_card import NAME, model_card
@@ -58,7 +58,8 @@ def judge_bundle(spec: Spec, bundle: Path) -> Verdict:
     write_json(bundle / RULES, rules.to_json())
     write_json(bundle / VERDICT, verdict.to_json())
     evidence, referee = read_json(bundle / "evidence.json"), read_json(bundle / "referee.json")
-    card = model_card(spec, evidence, referee, verdict)
+    leaks = read_json(bundle / LEAKS) if (bundle / LEAKS).is_file() else {}
+    card = model_card(spec, evidence, referee, verdict, leaks=leaks.get("findings", ()))
     (bundle / NAME).write_text(card, encoding="utf-8", errors="backslashreplace")
     seal_bundle(bundle)
     return verdict

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expectations.failure import shown
-from flows.header import RESERVED
 from flows.identity import hexadecimal, text_hashes
 from flows.timeline import known_ticks
 
@@ -74,7 +73,7 @@ def facts_of(plan: Plan) -> dict[str, Any]:
         "merged": plan.scheme["merged"],
         "train_only": plan.scheme["train_only"],
         "reasons": plan.reasons,
-        "warnings": plan.warnings + _identity_warnings(plan, distinct) + _repeats(plan),
+        "warnings": plan.warnings + _identity_warnings(plan, distinct),
     }
 
 
@@ -90,29 +89,4 @@ def _identity_warnings(plan: Plan, distinct: int) -> list[str]:
     found = ["no id is declared: a row is known by its features, so a corrected row is a new row"]
     if again:
         found.append(f"{again:,} rows equal an earlier one in all features; equals stay together")
-    return found
-
-
-def _repeats(plan: Plan) -> list[str]:
-    """Warn of text columns whose values repeat on several sides as a group's name would."""
-    import pandas as pd
-
-    data, found = plan.spec.data, []
-    if data.group or plan.spec.split.by == "time":
-        return []
-    known = {data.target, data.weight, data.time, *data.id, *RESERVED}
-    for name in plan.frame.columns:
-        cells: Any = plan.frame[name]
-        if name in known or not pd.api.types.is_string_dtype(cells.dtype):
-            continue
-        distinct, present = int(cells.nunique()), int(cells.notna().sum())
-        if not 0.1 * present <= distinct <= 0.95 * present or distinct < 20:
-            continue
-        per_value: Any = pd.Series(plan.side, index=cells.index).groupby(cells).nunique()
-        shared = int((per_value > 1).sum())
-        if shared > 0.05 * distinct:
-            found.append(
-                f"{shared:,} values of {shown(name)} stand on several sides; if they name something "
-                f"that rows share (a customer, a device), declare it as data.group"
-            )
     return found

@@ -11,10 +11,13 @@ import difflib
 import hashlib
 import json
 import unicodedata
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import Failure, describe, shown
 from flows.errors import DataRefused
+from flows.growth import grown
+from flows.memory import refuse_too_large
 from flows.parts import Part, find_parts, refuse
 from flows.sources import digest_of
 from flows.union import Loaded, columns_of, read_source
@@ -42,6 +45,7 @@ def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> di
 
     from flows.tables import write_parquet
 
+    refuse_too_large([part for part, _ in _parts(spec)], spec.data)
     train = read_source(spec.data.source, spec.data, spec.folder)
     sides = [(train, False)]
     if spec.split.test_source:
@@ -59,7 +63,9 @@ def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> di
     write_parquet(frame, out / "table.parquet")
     text = json.dumps(facts, ensure_ascii=False, indent=1)
     (out / "load.json").write_text(text, encoding="utf-8")
-    return facts
+    growth = grown(spec, train.parts, train.kept)
+    said = {"say": growth["say"]} if growth["say"] else {}
+    return {**facts, "notes": [*facts["notes"], *growth["notes"]], **said}
 
 
 def source_digest(spec: Spec) -> dict[str, Any]:
@@ -79,11 +85,11 @@ def source_digest(spec: Spec) -> dict[str, Any]:
 
 def _parts(spec: Spec) -> list[tuple[Part, bool]]:
     data, folder = spec.data, spec.folder
-    parts = [(p, False) for p in find_parts(data.source, folder=folder, outside=data.outside)]
+    options: Any = {"outside": data.outside, "lenient": True, "data": data}
+    parts = [(p, False) for p in find_parts(data.source, folder=folder, **options)]
     if spec.split.test_source:
-        found = find_parts(
-            spec.split.test_source, folder=folder, outside=data.outside, key="split.test_source"
-        )
+        key = "split.test_source"
+        found = find_parts(spec.split.test_source, folder=folder, key=key, **options)
         parts += [(p, True) for p in found]
     return parts
 
@@ -108,9 +114,7 @@ def _like(test: Loaded, train: Loaded, key: str) -> Loaded:
         )
         raise refuse("parts.columns", f"{key} {said}, compared with data.source", advice)
     frame: Any = test.frame[[*names, "__source__", "__record__"]]
-    return Loaded(
-        frame=frame, parts=test.parts, text=test.text, renamed=test.renamed, notes=test.notes
-    )
+    return replace(test, frame=frame)
 
 
 def named_columns(spec: Spec, columns: list[str]) -> list[Failure]:
@@ -119,7 +123,19 @@ def named_columns(spec: Spec, columns: list[str]) -> list[Failure]:
     named = [("data.target", data.target), *(("data.id", n) for n in data.id)]
     named += [(f"data.{r}", n) for r in ("group", "time", "weight") if (n := getattr(data, r))]
     named += [("data.drop", n) for n in data.drop] + [("data.columns", n) for n in data.columns]
-    return [_absent(key, name, columns) for key, name in named if name not in columns]
+    named += [("data.keep", n) for n in data.keep]
+    known = [*columns, *data.derive]
+    used = [(f"data.derive.{f.name}", n) for f in data.formulas for n in f.uses]
+    taken = [_taken(name, len(columns)) for name in data.derive if name in columns]
+    return taken + [_absent(key, n, known) for key, n in [*named, *used] if n not in known]
+
+
+def _taken(name: str, total: int) -> Failure:
+    return Failure(
+        rule="columns.derived", column=name, count=1, total=total,
+        message=f"data.derive makes {shown(name)}, which the table has already",
+        advice="give the derived column another name",
+    )  # fmt: skip
 
 
 def _absent(key: str, name: str, columns: list[str]) -> Failure:
@@ -140,16 +156,20 @@ def _absent(key: str, name: str, columns: list[str]) -> Failure:
 
 def _facts(spec: Spec, frame: pd.DataFrame, sides: list[tuple[Loaded, bool]]) -> dict[str, Any]:
     parts = [{**part, "given": given} for side, given in sides for part in side.parts]
+    bad = [{**part, "given": given} for side, given in sides for part in side.bad]
+    found = {(part["name"], part["given"]): part for part in (*parts, *bad)}
+    in_order = [found[name, given] for side, given in sides for name in side.names]
     return {
         "rows": len(frame),
         "given_rows": sum(len(side.frame) for side, given in sides if given),
         "columns": columns_of(frame),
         "text": all(side.text for side, _ in sides),
-        "digest": _digest(parts),
+        "digest": _digest(in_order),
         "table_digest": table_digest(frame),
         "volatile": any(part["kind"] == "function" for part in parts),
         "target": spec.data.target,
         "parts": parts,
+        "bad_parts": bad,
         "renamed": {old: new for side, _ in sides for old, new in side.renamed.items()},
         "notes": [note for side, _ in sides for note in side.notes],
     }
@@ -185,7 +205,9 @@ def _unchanged(facts: dict[str, Any], expected: dict[str, Any] | None) -> None:
     if expected and expected["digest"] != facts["digest"]:
         before = {(p["name"], p["given"]): p["sha256"] for p in expected["parts"]}
         changed = [
-            p["name"] for p in facts["parts"] if before.get((p["name"], p["given"])) != p["sha256"]
+            p["name"]
+            for p in (*facts["parts"], *facts["bad_parts"])
+            if before.get((p["name"], p["given"])) != p["sha256"]
         ]
         names = ", ".join(map(shown, changed[:5])) or "the list of parts"
         message = f"the source changed since this run began: {names}"

@@ -12,6 +12,7 @@ from flows.errors import PenstockError, SettingsError, TrainingFailed
 from flows.frozen import FrozenSplit
 from flows.home import file_name
 from flows.json_files import read_json, write_json
+from flows.past_runs import fits_in
 from flows.progress import Voice
 from flows.stage import Artifact, Parts, Store, code_digest, digest_of, installed_versions
 from flows.stages import STAGES, Stage
@@ -53,6 +54,7 @@ class Maker:
             artifact = self._make(stage)  # read back, as every later run will
         elif name == "validate":
             self._gate_fits(artifact)
+            fits_in(self.made, self.home, self.spec.name, self.progress.warn)
         elif name == "split":
             split = read_json(artifact.path / "split.json")
             FrozenSplit(self.home.root, self.spec).record(self.made["validate"].digest, split)
@@ -69,7 +71,8 @@ class Maker:
     def _make(self, stage: Stage) -> Artifact:
         earlier = earlier_split(stage, self.spec, self.home, self.made)
         parts = self.parts[stage.name] = stage_parts(stage, self.spec, self.made, earlier)
-        folders = {name: self.made[name].path for name in stage.needed(self.spec)}
+        seen = (*stage.needed(self.spec), *stage.beside)
+        folders = {name: self.made[name].path for name in seen}
         again = folders["checkpoints"] = self.home.checkpoints / stage.name / parts.key[:32]
         progress = self.progress
         spec, say = self.spec, Voice(progress.step, progress.board, self.on_trials)

@@ -12,23 +12,28 @@ from typing import TYPE_CHECKING, Any
 from expectations.failure import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from expectations.gate import Verdict
     from flows.spec import Spec
 
 NAME = "model_card.md"
 LONGEST = 1_000  # characters of a name or a sentence
-METRICS_SHOWN, SLICES_SHOWN, IMPORTANT = 6, 8, 8
+METRICS_SHOWN, SLICES_SHOWN, IMPORTANT, LEAKS_SHOWN = 6, 8, 8, 8
 OWNER = (
     "_To be written by the owner: for which decisions, on whom, and for what it must not be used._"
 )
 
 
 def model_card(
-    spec: Spec, evidence: Mapping[str, Any], referee: Mapping[str, Any], verdict: Verdict
+    spec: Spec,
+    evidence: Mapping[str, Any],
+    referee: Mapping[str, Any],
+    verdict: Verdict,
+    *,
+    leaks: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the card as Markdown."""
+    """Return the card as Markdown; `leaks` are the findings of leaks.json."""
     blocks = [
         f"# {plain(spec.name)}",
         _predicts(spec, evidence),
@@ -42,6 +47,7 @@ def model_card(
         *_slices(evidence),
         "## Limits",
         _limits(spec, evidence, verdict),
+        _leaks(leaks),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -125,3 +131,15 @@ def _limits(spec: Spec, evidence: Mapping[str, Any], verdict: Verdict) -> str:
         if share:
             lines.append(f"- {share['share']:.1%} of its answers stay under disturbance: {name}.")
     return "\n".join(lines)
+
+
+def _leaks(findings: Sequence[Mapping[str, Any]]) -> str:
+    """What looked like a leak, and why it was let pass."""
+    lines = []
+    for found in findings[:LEAKS_SHOWN]:
+        why = f" Accepted: {plain(found['accepted'])}" if found["accepted"] else ""
+        lines.append(f"- Suspected leak ({plain(found['type'])}): {plain(found['sentence'])}.{why}")
+    more = len(findings) - len(lines)
+    return "\n".join(
+        [*lines, *([f"- And {more:,} more suspicions, in `leaks.json`."] if more else [])]
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from flows.aliases import kept_aliases
 from flows.experiment import model_note
 from flows.model_card import NAME as CARD
 from flows.offer import ANY, Candidate
@@ -14,7 +15,7 @@ from flows.verdict import ENDS
 if TYPE_CHECKING:
     from flows.run import Run
 
-READING = ("separator", "encoding", "quote", "header", "names")
+READING = ("separator", "encoding", "quote", "header", "names", "sheet")
 """How text files were read, kept with a version so that scoring reads them alike."""
 
 
@@ -38,10 +39,10 @@ def candidate(run: Run) -> Candidate:
     tags |= {
         "git.commit": str(git().get("commit")),
         "contract": run.made["contract"].facts["digest"],
+        "contract.version": str(run.made["contract"].facts["version"]),
     }
-    tags["reading"] = json.dumps(
-        run.spec.data.model_dump(mode="json", include=set(READING)), ensure_ascii=False
-    )
+    reading = run.spec.data.model_dump(mode="json", include=set(READING))
+    tags["reading"] = json.dumps(reading | kept_aliases(run.spec.data), ensure_ascii=False)
     about = {"target": run.spec.data.target, "task": reading_schema(run)["task"]}
     about |= {"metric": said["metric"]} if said["metric"] else {}
     return Candidate(

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
-from flows import roles
-from flows.data_spec import DataSpec
+from flows import marks, missing, roles
+from flows.data_spec import ColumnSpec, DataSpec
 from flows.errors import SettingsError
 from flows.header import RESERVED
 from flows.load import load, read_source
 from flows.parts import find_parts
+from flows.propose_source import Asked, mapped, with_derived, without_answers
 from flows.settings_text import Draft
 from flows.sniff import Writing, sniff
 from flows.spec import Spec
@@ -55,6 +56,7 @@ def propose(
     names: list[str] | None = None,
     id: list[str] | None = None,  # noqa: A002 - the settings' own word
     name: str | None = None,
+    asked: Asked | None = None,
 ) -> Proposal:
     """Return settings for `source` that can be run as they are.
 
@@ -66,6 +68,7 @@ def propose(
         names: the columns of a file without a header.
         id: columns that identify a row.
         name: name of the experiment and the model; left out: from the file's name.
+        asked: derived columns, a query, a sheet.
 
     Raises:
         DataRefused: the data cannot be read, or has too few rows of its classes.
@@ -73,10 +76,14 @@ def propose(
 
     """
     entry = written_path(source, folder)
-    writing = _writing(entry, folder, names)
+    given = (asked or Asked()).options
+    writing = _writing(entry, folder, names, given)
+    writing.options |= given
+    parts = mapped(entry, folder, writing.options)
+    writing.options |= parts.options
     stem = stem_of(source)
-    draft = Draft(head={"name": _name(name or stem)})
-    columns = _columns(entry, folder, writing)
+    draft = Draft(head={"name": _name(name or stem)}, columns=parts.columns)
+    columns = [*_columns(entry, folder, writing, parts.columns), *given.get("derive", {})]
     draft.data = {"source": entry, "target": _column(target, columns, writing, "--target")}
     draft.data |= writing.options
     if id:
@@ -84,6 +91,7 @@ def propose(
         draft.why["data.id"] = "given to init"
     draft.why |= {f"data.{key}": why for key, why in writing.why.items()}
     said = [f"{key}: {why}" for key, why in writing.why.items()]
+    said += parts.said + without_answers(draft)
     warnings = _names_given(names, writing)
     if test is not None:
         warnings += _given_test(test, draft, folder)
@@ -91,8 +99,12 @@ def propose(
     if labels := roles.one_spelling(draft, profile):
         said += labels
         profile, table = _profile(draft, folder)
-    said += roles.decide(draft, profile, table)
-    warnings += roles.warn(draft, profile, table)
+    absent, likely = missing.declare(draft, profile, table)
+    written = [*marks.numbers(draft, profile, table), *marks.dates(draft, profile, table)]
+    if absent or written:
+        profile, table = _profile(draft, folder)
+    said += roles.decide(draft, profile, table) + written + absent
+    warnings += likely + roles.warn(draft, profile, table)
     draft.sweep = dict(SWEEP)
     draft.why["sweep.trials"] = "settings that are tried before the training; without [sweep]: none"
     draft.why["sweep.budget"] = "the longest that they may take"
@@ -102,7 +114,7 @@ def propose(
 
 def written_path(source: str, folder: Path) -> str:
     """Return how the settings name a source: relative within their folder, else absolute."""
-    if source.startswith("sklearn:") or "://" in source:
+    if source.startswith(("sklearn:", "sql:", "feed:", "${")) or "://" in source:
         return source
     path, function = source, ""
     if found := re.fullmatch(r"(.+\.py):([^\W\d]\w*)", source):
@@ -125,9 +137,13 @@ def stem_of(source: str) -> str:
     if source.startswith("sklearn:"):
         return source.removeprefix("sklearn:")
     found = re.fullmatch(r"(.+\.py):([^\W\d]\w*)", source)
-    last = Path(found[1] if found else source).name
-    plain = re.sub(r"(\.(csv|tsv|txt|tab|data|parquet|pq|gz|py))+$", "", last, flags=re.IGNORECASE)
-    return re.sub(r"[*?\[\]]+", "", plain).strip("-_. ") or Path(source).resolve().parent.name
+    source = re.sub(r"\{date[^}]*\}|^(sql|feed):|[${}]", "", source)
+    last = Path(found[1] if found else source.split("?")[0] if "://" in source else source).name
+    plain = re.sub(
+        r"(\.(csv|tsv|txt|tab|data|parquet|pq|jsonl|ndjson|xlsx|db|gz|py))+$", "", last,
+        flags=re.IGNORECASE,
+    )  # fmt: skip
+    return re.sub(r"[*?\[\]:]+", "", plain).strip("-_. ") or Path(source).resolve().parent.name
 
 
 def _name(text: str) -> str:
@@ -135,18 +151,21 @@ def _name(text: str) -> str:
     return clean or "model"
 
 
-def _writing(entry: str, folder: Path, names: list[str] | None) -> Writing:
-    parts = find_parts(entry, folder=folder)
+def _writing(entry: str, folder: Path, names: list[str] | None, given: dict[str, Any]) -> Writing:
+    parts = find_parts(entry, folder=folder, data=DataSpec(source=entry, target="-", **given))
     if parts[0].kind != "text":
         return Writing()
-    return sniff(parts[0], names=names)
+    return sniff(parts[0], names=names, others=parts[1:])
 
 
-def _columns(entry: str, folder: Path, writing: Writing) -> list[str]:
+def _columns(
+    entry: str, folder: Path, writing: Writing, options: dict[str, dict[str, Any]]
+) -> list[str]:
     """Return the column names as the load will give them."""
     if writing.options.get("header") is False:
         return list(writing.options["names"])
-    data = DataSpec(source=entry, target="-", **writing.options)
+    columns = {name: ColumnSpec(**keys) for name, keys in options.items()}
+    data = DataSpec(source=entry, target="-", **writing.options, columns=columns)
     frame = read_source(entry, data, folder).frame
     return [c for c in frame.columns if c not in RESERVED]
 
@@ -214,4 +233,4 @@ def _profile(draft: Draft, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         load(spec, out)
         analyze(spec, out / "table.parquet", out)
         profile = json.loads((out / "profile.json").read_text(encoding="utf-8"))
-        return profile, read_parquet(out / "table.parquet")
+        return profile, with_derived(read_parquet(out / "table.parquet"), spec, profile)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import looks
-from flows.bundle import write_bundle
+from flows.bundle import LEAKS, TRAINING, write_bundle
 from flows.duel import Case, base_of, enough, leave_out, put_to
 from flows.duration import seconds_of
 from flows.errors import Doubt
@@ -87,7 +87,9 @@ def referee(
             case.facts |= {"status": "doubt", "reason": str(doubt)}
     evidence, split = made["assess"] / "evidence.json", made["split"]
     facts = {**case.facts, "counts": case.counts}
-    write_bundle(folder, evidence=evidence, split=split, facts=facts, rows=lines.frame)
+    also = [made["leaks"] / name for name in (LEAKS, TRAINING) if "leaks" in made]
+    parts = {"facts": facts, "rows": lines.frame, "also": also}
+    write_bundle(folder, evidence=evidence, split=split, **parts)
     return facts
 
 

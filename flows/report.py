@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
-from flows import champion_section, gate_section, sections, sweep_section
+from flows import (
+    champion_section,
+    gate_section,
+    leaks_section,
+    quarantine_section,
+    sections,
+    sweep_section,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +46,8 @@ def report(summary: Mapping[str, Any], parts: Mapping[str, Any], path: Path) -> 
         summary=summary,
         verdict=sections.verdict(summary),
         data=sections.data(summary, parts),
+        aside=quarantine_section.section(summary),
+        leaks=leaks_section.section(summary.get("leaks"), summary.get("drift")),
         sweep=sweep_section.section(summary, parts),
         network=sections.network(parts),
         evidence=sections.evidence(parts, floors),

@@ -1,4 +1,4 @@
-"""How long a home keeps what can be made again: by age, and by the size of the cache.
+"""How long a home keeps what can be made again: by age, and by the size of cache and quarantine.
 
 - Never touched: the database, the artifacts of models, and what a run under way has made or used.
 """
@@ -22,19 +22,22 @@ if TYPE_CHECKING:
 DAY = 86_400.0  # seconds
 
 
-def retire(home: Home, *, days: int, gigabytes: float) -> list[str]:
+def retire(home: Home, *, days: int, gigabytes: float, quarantine: float = math.inf) -> list[str]:
     """Remove what is older than `days` and what exceeds `gigabytes` of cache; say what went.
 
-    Only what can be made again is touched: never the database, nor the artifacts of models, nor
-    what a run under way has made or used.
+    `quarantine` is the most gigabytes of rows that runs set aside. Otherwise only what can be made
+    again is touched: never the database, nor the artifacts of models, nor what a run under way has
+    made or used.
     """
     begun = [datetime.fromisoformat(run["since"]).timestamp() for run in runs_under_way(home)]
     in_use = min(begun, default=math.inf)
     oldest = min(time.time() - days * DAY, in_use)
-    folders = (home.cache, home.checkpoints, home.quarantine)
-    known = [*home.runs.glob("*"), *(path for folder in folders for path in folder.glob("*/*"))]
+    aside = [path for path in home.quarantine.rglob("*") if path.is_file()]
+    cached = list(home.cache.glob("*/*"))
+    known = [*home.runs.glob("*"), *cached, *home.checkpoints.glob("*/*"), *aside]
     removed = [_remove(path, home.root) for path in known if _used(path) < oldest]
-    return removed + _shrink(home, int(gigabytes * GIGABYTE), in_use)
+    removed += _shrink(home, cached, gigabytes, in_use)
+    return removed + _shrink(home, aside, quarantine, in_use)
 
 
 def _used(path: Path) -> float:
@@ -45,12 +48,14 @@ def _used(path: Path) -> float:
         return math.inf
 
 
-def _shrink(home: Home, allowed: int, in_use: float) -> list[str]:
+def _shrink(home: Home, places: list[Path], gigabytes: float, in_use: float) -> list[str]:
+    """Remove those of the places that were used longest ago until the others are small enough."""
     total, removed = 0, []
-    for folder in sorted(home.cache.glob("*/*"), key=_used, reverse=True):
-        total += sum(_size(path) for path in folder.rglob("*"))
-        if total > allowed and _used(folder) < in_use:
-            removed.append(_remove(folder, home.root))
+    for place in sorted((p for p in places if p.exists()), key=_used, reverse=True):
+        inside = place.rglob("*") if place.is_dir() else (place,)
+        total += sum(_size(path) for path in inside)
+        if total > gigabytes * GIGABYTE and _used(place) < in_use:
+            removed.append(_remove(place, home.root))
     return removed
 
 

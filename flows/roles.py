@@ -1,4 +1,4 @@
-"""What `init` decides from a profile: task, id, dropped columns, missing tokens, labels, rare classes."""
+"""What `init` decides from a profile: task, id, dropped columns, labels, rare classes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expectations.failure import Failure, describe, shown
+from flows import leaks_init
 from flows.errors import DataRefused
 from flows.spec import SplitSpec
 from flows.split import fold_count
@@ -25,7 +26,6 @@ ID_NAME = re.compile(
 )
 CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
 DEFAULT_FRACTION = 0.01
-SAMPLE = 5_000  # rows in which a target made of other columns is looked for
 
 
 def decide(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
@@ -33,11 +33,8 @@ def decide(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> lis
     return [
         *_task(draft, profile),
         *_kinds(profile),
-        *_marks(draft, profile),
-        *_missing(draft, profile),
         *_id(draft, profile),
-        *_drop(draft, profile),
-        *_dates(draft, profile),
+        *_drop(draft, profile, table),
         *_rare(draft, table),
         *_fraction(draft, profile),
     ]
@@ -52,13 +49,13 @@ def warn(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[
             "count as a new one; give data.id where there is one"
         )
     settled = {*draft.data.get("drop", ()), *draft.data.get("id", ())}
-    handled = {"no_id", "near_labels", "identifier", "rare_class"}
+    handled = {"no_id", "near_labels", "identifier", "rare_class", "ambiguous_date"}
     found += [
         alarm["message"]
         for alarm in profile.get("alarms", ())
         if alarm["kind"] not in handled and alarm.get("column") not in settled
     ]
-    return found + _made_of(draft, profile, table)
+    return found + leaks_init.suspects(draft, profile, table)
 
 
 def _task(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
@@ -95,54 +92,6 @@ def _counted(kind: str, count: int) -> str:
     return {"category": "categories"}.get(kind, f"{kind}s")
 
 
-def _marks(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
-    """Declare the decimal and thousands marks for the whole table where all numbers share them."""
-    numbers = [c for c in profile["columns"] if c["kind"] in ("number", "integer")]
-    said: list[str] = []
-    for key, default in (("decimal", "."), ("thousands", None)):
-        marked = {c.get(key) for c in numbers if c.get(key) not in (None, default)}
-        plain = [c for c in numbers if c["kind"] == "number" and c.get(key) in (None, default)]
-        if len(marked) == 1 and (key == "thousands" or not plain):
-            mark = marked.pop()
-            if key == "thousands" and mark == draft.data.get("decimal", "."):
-                continue
-            draft.data[key] = mark
-            column = next(c for c in numbers if c.get(key) == mark)
-            draft.why[f"data.{key}"] = next(
-                iter(column.get("hints") or ()), f"seen in {column['name']}"
-            )
-            said.append(f"{key}: {mark!r}, seen in {shown(column['name'])}")
-    if draft.data.get("decimal") == draft.data.get("thousands", ""):
-        draft.data.pop("thousands")
-    return said
-
-
-def _missing(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
-    """Declare tokens that mean missing wherever they were seen."""
-    tokens: dict[str, list[str]] = {}
-    for column in profile["columns"]:
-        for token in column.get("missing_tokens") or ():
-            tokens.setdefault(token, []).append(column["name"])
-    kept = {
-        level
-        for column in profile["columns"]
-        for level, _ in column.get("levels") or ()
-        if level not in (column.get("missing_tokens") or ())
-    }
-    everywhere = [token for token in tokens if token not in kept]
-    said = [
-        f"missing: {shown(token)} in {', '.join(shown(n) for n in names[:5])}"
-        for token, names in tokens.items()
-    ]
-    if everywhere:
-        draft.data["missing"] = list(dict.fromkeys(["", *everywhere]))
-        draft.why["data.missing"] = "cell texts that stand for nothing"
-    for token, names in tokens.items():
-        for name in names if token in kept else ():
-            draft.columns.setdefault(name, {}).setdefault("missing", []).append(token)
-    return said
-
-
 def _id(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
     """Propose an id: a column without gaps or repeats whose name or place says that it is one."""
     if draft.data.get("id"):
@@ -163,8 +112,8 @@ def _id(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _drop(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
-    """Drop row numbers, and copies of the target: they cannot be known when it matters."""
+def _drop(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
+    """Drop row numbers, and what is a copy or a part of the target: it is not known in time."""
     dropped, said = [], []
     ids = draft.data.get("id", ())
     for column in _features(profile):
@@ -178,22 +127,12 @@ def _drop(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
             said.append(f"drop: {shown(name)}: {why}")
     if dropped:
         draft.data["drop"] = dropped
+    for names, why in leaks_init.drops(draft, profile, table):
+        dropped += [name for name in names if name not in dropped]
+        said.append(f"drop: {', '.join(map(shown, names))}: {why}")
+    if dropped:
+        draft.data["drop"] = dropped
         draft.why["data.drop"] = "; ".join(text.removeprefix("drop: ") for text in said)
-    return said
-
-
-def _dates(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
-    """Leave ambiguous dates out, with the formats to choose from."""
-    said = []
-    for column in _features(profile):
-        if "ambiguous_date" not in (column.get("flags") or ()):
-            continue
-        name, formats = column["name"], column.get("formats") or []
-        draft.columns.setdefault(name, {})["kind"] = "ignored"
-        choices = "\n".join(f'  format = "{form}"' for form in formats)
-        why = "its dates can be read in several ways"
-        draft.why[f"columns.{name}"] = f"{why}; replace the line below by one of\n{choices}"
-        said.append(f"{shown(name)}: ignored: {why}: {', '.join(formats)}")
     return said
 
 
@@ -267,27 +206,3 @@ def _fraction(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
     draft.data["max_fraction"] = min(allowed, 0.5)
     draft.why["data.max_fraction"] = why
     return [f"max_fraction: {draft.data['max_fraction']}: {why}"]
-
-
-def _made_of(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
-    """Warn where a numeric target is an exact sum of other columns, as a total is of its parts."""
-    import pandas as pd
-
-    if draft.head.get("task") != "regression":
-        return []
-    out = {*draft.data.get("drop", ()), *draft.data.get("id", ())}
-    names = [c["name"] for c in _features(profile) if c["kind"] in ("number", "integer")]
-    names = [n for n in names if n not in out]
-    few = table.iloc[np.linspace(0, len(table) - 1, min(SAMPLE, len(table))).astype(int)]
-    cells = few[[*names, draft.data["target"]]].apply(pd.to_numeric, errors="coerce").dropna()
-    if not names or len(cells) < 2 * len(names) + 20:
-        return []
-    values = cells.to_numpy(np.float64)
-    values = (values - values.mean(0)) / np.maximum(values.std(0), 1e-300)
-    weights, *_ = np.linalg.lstsq(values[:, :-1], values[:, -1], rcond=1e-10)
-    if np.abs(values[:, -1] - values[:, :-1] @ weights).max() > 1e-6:
-        return []
-    used = [n for n, w in zip(names, weights, strict=True) if abs(w) > 1e-6]
-    parts = ", ".join(map(shown, used[:8]))
-    said = f"{shown(draft.data['target'])} is an exact sum of {parts}"
-    return [f"{said}: if these are only known together with it, add them to data.drop"]

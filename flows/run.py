@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shutil
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from flows import runpage
+from flows import quarantine_store, runpage
 from flows.errors import DataRefused, PenstockError
 from flows.history import history
 from flows.home import open_home, set_aside
@@ -74,7 +73,11 @@ class Run:
         self.maker.before_work = self._prepare
         self.maker.on_trials = self._track_trials
         self.made = self.maker.made
+        self.aside: dict[str, Any] | None = None
+        """What of the source was set aside, as `quarantine_store.keep` says it."""
         self.referee: dict[str, Any] = {}
+        self.drift: dict[str, Any] | None = None
+        """How the train rows differ from the champion's; None before it is known, or without one."""
         self.verdict: Verdict | None = None
         self.published: Published | None = None
         self.outcome = "failed"
@@ -129,10 +132,9 @@ class Run:
 
     def make(self, name: str) -> Artifact:
         """Make or reuse one stage."""
-        artifact = self.maker.make(name)
-        if name == "validate":
-            self._keep_quarantine(artifact)
-        elif name == "sweep":
+        with quarantine_store.kept_for(self, name):
+            artifact = self.maker.make(name)
+        if name == "sweep":
             self.trials.end(read_json(artifact.path / "sweep.json"))
         elif name == "train":
             runpage.members(self.tracker, artifact.path)
@@ -160,12 +162,6 @@ class Run:
             self.tracker.settle()  # a server that is away is said before hours are spent
         if stage == "train":
             _ = self.examiner
-
-    def _keep_quarantine(self, validated: Artifact) -> None:
-        if validated.facts.get("quarantined"):
-            place = self.home.quarantine / self.spec.name / f"{self.id}.parquet"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(validated.path / "quarantined.parquet", place)
 
     # ----------------------------------------------------------------- verdict
 
@@ -216,6 +212,10 @@ class Run:
         )
         for line in (*self.referee["alarms"], *self.referee["changes"]):
             self.progress.warn(line)
+        if self.drift is None and self.referee.get("champion"):
+            from flows.drift import against_champion
+
+            self.drift = against_champion(self.spec, self.home, made, key=self.key)
         self.verdict = judge_bundle(self.spec, self.bundle)
         self.progress.done(
             "judge", time.monotonic() - began, reused=False, text=self.verdict.outcome
@@ -274,7 +274,9 @@ class Run:
                 raise
             if trouble is not error:
                 self.progress.warn(str(trouble))
-        for gone in retire(self.home, days=self.spec.keep.days, gigabytes=self.spec.keep.gigabytes):
+        keep = self.spec.keep
+        sizes = {"gigabytes": keep.gigabytes, "quarantine": keep.gigabytes}
+        for gone in retire(self.home, days=keep.days, **sizes):
             self.progress.say(f"  removed by [keep]: {gone}")
 
     def _report(self, summary: dict[str, Any]) -> None:

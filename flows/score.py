@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flows.answers import Answerer
     from flows.chunks import Source
     from flows.data_spec import DataSpec
+    from flows.score_drift import Watch
 
 STATUSES = 50
 """Statuses that the summary counts one by one, the most frequent first."""
@@ -86,6 +87,8 @@ def answer_all(
 def sentence(done: Mapping[str, Any]) -> str:
     """Say what was done, with counts."""
     text = f"{done['rows']:,} rows scored by {done['model']}, {done['bad_rows']:,} bad"
+    drifted = (done.get("drift") or {}).get("drifted")
+    text += f"; {done['drift']['sentence']}" if drifted else ""
     return f"{text}; wrote {done['out']}"
 
 
@@ -97,17 +100,22 @@ class Chosen:
     folder: Path
     digest: str
     """Over the digests of all its files."""
+    profile: Mapping[str, Any] | None = None
+    """Of the rows that it was trained on, by which drift is told; None where it has none."""
 
     @classmethod
     def of(cls, model: str, spec: Path | None = None) -> Chosen:
         """Find a model in the home of the settings, or of the working directory, and verify it."""
+        from flows.score_drift import profile_of
         from flows.stage import digest_of
         from flows.verify import fetched, manifest
 
         home = find_home(spec.absolute().parent if spec else Path.cwd())
         version = resolve(home, model)
         folder = fetched(home, version)
-        return cls(version=version, folder=folder, digest=digest_of(manifest(version)))
+        digest = digest_of(manifest(version))
+        profile = profile_of(home, version)
+        return cls(version=version, folder=folder, digest=digest, profile=profile)
 
     @property
     def said(self) -> str:
@@ -116,7 +124,7 @@ class Chosen:
 
     def reading(self, spec: Path | None) -> DataSpec:
         """Return how text is read: as the settings say, else as it was for training."""
-        from flows.data_spec import DataSpec
+        from flows.data_spec import ColumnSpec, DataSpec
         from flows.settings import load_spec
 
         if spec:
@@ -127,6 +135,9 @@ class Chosen:
             msg = f"how text was read for {self.said} is not whole; give its settings with --spec"
             raise PenstockError(msg) from None
         schema = read_json(self.folder / "artifacts" / "schema.json")
+        options["columns"] = {
+            n: ColumnSpec(**keys) for n, keys in options.get("columns", {}).items()
+        }
         return DataSpec(source="-", target=schema["target"], **options)
 
     @property
@@ -158,13 +169,14 @@ class Scoring:
         added = self.answerer.schema(self.source.schema)
         kept = [name for name in self.source.schema.names if name not in added.names]
         schema = _joined(self.source.schema, kept, added)
-        facts = self.chosen.facts
+        facts, watch = self.chosen.facts, self._watch()
         with Output(self.out, schema, facts) as output:
             for rows, answers in self.answerer.answers(self.source.tables(), added):
+                watch.take(rows, answers)
                 output.write(_together(rows.select(kept), answers, schema))
                 self._count(answers)
                 self._tell(time.monotonic() - started)
-            summary = self._summary(kept)
+            summary = self._summary(kept) | {"drift": watch.found()}
             output.finish(summary)
         seconds = time.monotonic() - started
         return {
@@ -181,6 +193,13 @@ class Scoring:
     def rows(self) -> int:
         """Rows answered so far, bad ones among them."""
         return self.counts.total()
+
+    def _watch(self) -> Watch:
+        """What compares the batch with the training rows."""
+        from flows.score_drift import Watch
+
+        schema = read_json(self.chosen.folder / "artifacts" / "schema.json")
+        return Watch(profile=self.chosen.profile, schema=schema, said=self.chosen.said)
 
     def _count(self, answers: pa.Table) -> None:
         found = answers["status"].value_counts()

@@ -4,6 +4,8 @@
   (`penstock.*`, `pyarrow.parquet.read_metadata(out).metadata` has both); CSV has no place for
   that, so a JSON file beside it (`out.csv.json`) does, with the CSV's own digest.
 - A kill leaves the old file, and a hidden draft; an error leaves the old file alone.
+- A text that a spreadsheet would run as a formula (=cmd|..., @SUM(...), +A1) gets a ' in front in
+  CSV, and only there; the file beside it counts such cells.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+FORMULA = r"^[=@\t\r].|^[+-].*[A-Za-z(|!]"
+"""Texts that spreadsheets run."""
+NUMBER = r"^[+-](\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?$|^[+-](?i:inf(inity)?|nan)$"
 GROUP_ROWS, GROUP_BYTES = 131_072, 1 << 26
 """Of one row group of Parquet: few enough for memory, many enough to be read quickly."""
 
@@ -143,6 +148,7 @@ class _Csv:
     def __init__(self, draft: Path, schema: pa.Schema, _: Mapping[str, str]) -> None:
         self.file = draft.open("wb")
         self.digest = hashlib.sha256()
+        self.escaped = 0
         head = io.StringIO()
         csv.writer(head, lineterminator="\n").writerow(schema.names)
         self._write(head.getvalue().encode())
@@ -154,6 +160,8 @@ class _Csv:
     def write(self, table: pa.Table) -> None:
         import pyarrow as pa
 
+        table, escaped = harmless(table)
+        self.escaped += escaped
         try:
             self._write(_as_csv(table, "none"))
         except pa.ArrowInvalid:  # a cell holds a separator, a quote or a line end
@@ -162,7 +170,31 @@ class _Csv:
     def close(self, facts: Mapping[str, Any]) -> str:
         """Close the file; return what is to be kept beside it."""
         self.file.close()
-        return _json({**facts, "sha256": self.digest.hexdigest()}, indent=1) if facts else ""
+        known = {**facts, "escaped_cells": self.escaped, "sha256": self.digest.hexdigest()}
+        return _json(known, indent=1) if facts else ""
+
+
+def harmless(table: pa.Table) -> tuple[pa.Table, int]:
+    """Return the table with a ' before every text that a spreadsheet would run, and their number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    compute: Any = pc  # its functions are made when it is imported; checkers do not see them
+    count = 0
+    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
+            continue
+        runs = compute.and_not(
+            compute.match_substring_regex(column, FORMULA),
+            compute.match_substring_regex(column, NUMBER),
+        )
+        found = compute.sum(runs).as_py() or 0
+        if found:
+            quoted = compute.binary_join_element_wise("'", column, "")
+            quoted = compute.if_else(runs, quoted, column)
+            table = table.set_column(place, pa.field(name, column.type), quoted)
+            count += found
+    return table, count
 
 
 def _as_csv(table: pa.Table, quoting: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from expectations.failure import shown
 from flows import figures
 from flows.charts import interval_bar, share_bar, sparkline
+from flows.features_words import lines as features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,7 +166,7 @@ def _choices(fitted: Mapping[str, Any]) -> list[tuple[str, str]]:
     ensemble, calibration, decision = (
         fitted.get(key) or {} for key in ("ensemble", "calibration", "decision")
     )
-    lines = []
+    lines = features(fitted.get("features") or {})
     if kind := ensemble.get("kind"):
         words = "the single best seed" if kind == "best" else str(kind)
         lines.append(("Ensemble", words + _gained(ensemble, "")))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.derive import feature_kinds
 from flows.errors import SettingsError
 from flows.tables import read_parquet
 
@@ -70,7 +71,7 @@ def known_answers(spec: Spec, schema: Mapping[str, Any], classes: Iterable[str])
 
 
 def _features(schema: Mapping[str, Any]) -> dict[str, str]:
-    return {str(entry["name"]): str(entry["kind"]) for entry in schema["columns"]}
+    return feature_kinds(schema)
 
 
 def _parts(schema: Mapping[str, Any]) -> list[str]:

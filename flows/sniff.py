@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from expectations.failure import shown
-from flows import delimited, diagnose
+from flows import delimited, diagnose, encodings
 from flows.data_spec import DataSpec
 from flows.errors import DataRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from flows.parts import Part
 
 QUOTED: Literal[0] = csv.QUOTE_MINIMAL
@@ -43,18 +45,18 @@ class Writing:
     width: int = 0
 
 
-def sniff(part: Part, *, names: list[str] | None = None) -> Writing:
-    """Return how a text part is written.
+def sniff(part: Part, *, names: list[str] | None = None, others: Sequence[Part] = ()) -> Writing:
+    """Return how a text part is written; `others` are read with the same settings.
 
     Raises:
         DataRefused: the bytes are no text in any encoding known here, or one column only.
 
     """
-    content = part.path.read_bytes() if part.path else b""
-    if content[:2] == b"\x1f\x8b":
-        content = delimited.unpacked(content, part.name)
+    content = _content(part)
     writing = Writing()
     text = _decoded(content, part.name, writing)
+    if content.isascii() and "encoding" not in writing.options:
+        _look_at_others(others, writing)
     records = _separated(text, part.name, writing)
     writing.width = len(records[0])
     _look_for_header(records, names, writing)
@@ -62,35 +64,49 @@ def sniff(part: Part, *, names: list[str] | None = None) -> Writing:
     return writing
 
 
+def _content(part: Part) -> bytes:
+    content = part.path.read_bytes() if part.path else b""
+    return delimited.unpacked(content, part.name) if content[:2] == b"\x1f\x8b" else content
+
+
 def _decoded(content: bytes, name: str, writing: Writing) -> str:
     """Return the start of the text; record the encoding where it is not UTF-8."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        writing.options["encoding"] = "utf-16"
-        writing.why["encoding"] = "the file starts with a UTF-16 byte-order mark"
-        return content[: SAMPLE * 2].decode("utf-16", "ignore").lstrip("\ufeff")
-    plain = DataSpec(source=name, target="-")
-    if failures := diagnose.whole(content, plain, name):
-        raise delimited.unreadable(failures, name)
-    if failures := diagnose.encoding(content, "utf-8", name):
-        found = diagnose.likely_encoding(content)
-        if found is None:
+    found = encodings.proposal(content)
+    if found is None or not found.believed:
+        plain = DataSpec(source=name, target="-")
+        failures = diagnose.whole(content, plain, name) or diagnose.encoding(content, "utf-8", name)
+        if failures:
             raise delimited.unreadable(failures, name)
-        writing.options["encoding"] = str(found)
-        where = failures[0].message.partition(":")[0].partition(" is not")[0]
-        writing.why["encoding"] = f"{where} is not UTF-8, and all bytes fit {found}"
-    encoding = writing.options.get("encoding", "utf-8")
-    return content[:SAMPLE].decode(encoding, "ignore").lstrip("\ufeff")
+        return content[:SAMPLE].decode("utf-8", "ignore").lstrip("\ufeff")
+    writing.options["encoding"] = found.encoding
+    writing.why["encoding"] = f"{found.encoding}: {found.why}"
+    return content[: SAMPLE * 2].decode(found.encoding, "ignore").lstrip("\ufeff")
+
+
+def _look_at_others(others: Sequence[Part], writing: Writing) -> None:
+    """Take the encoding from the first part that shows one: plain ASCII fits nearly all of them."""
+    for part in others:
+        content = _content(part)
+        if content.isascii():
+            continue
+        found = encodings.proposal(content)
+        if found and found.believed and not found.encoding.startswith(("utf-16", "utf-32")):
+            writing.options["encoding"] = found.encoding
+            writing.why["encoding"] = f"{found.encoding}: in {shown(part.name)}, {found.why}"
+        return
 
 
 def _separated(text: str, name: str, writing: Writing) -> list[list[str]]:
     """Return the first records, cut by the separator that fits best."""
     best: tuple[tuple[float, int], str, list[list[str]]] | None = None
+    cuts: dict[str, tuple[int, float]] = {}
     for separator in SEPARATORS:
         for quoting in (QUOTED, PLAIN):
             records = _records(text, separator, quoting)
             width, share = _width(records)
             if width < 2:
                 continue
+            cuts.setdefault(separator, (width, share))
             rank = (round(share, 2), 0 if separator == " " else width)
             if best is None or rank > best[0]:
                 best = rank, separator, records
@@ -103,11 +119,26 @@ def _separated(text: str, name: str, writing: Writing) -> list[list[str]]:
         )
     if best[1] != ",":
         writing.options["separator"] = best[1]
-        width = len(best[2][0])
-        writing.why["separator"] = (
-            f"{SEPARATORS[best[1]]}: it gives {width} columns in every record"
-        )
+        writing.why["separator"] = _cut_evidence(best[1], best[2], cuts)
     return best[2]
+
+
+def _cut_evidence(
+    best: str, records: list[list[str]], cuts: Mapping[str, tuple[int, float]]
+) -> str:
+    """Say what the separator makes of the first records, and what the next best one would."""
+    width, share = _width(records)
+    fitting = (
+        f"all {len(records):,}" if share == 1 else f"{share:.0%} of the first {len(records):,}"
+    )
+    said = f"{SEPARATORS[best]}: it cuts {fitting} records looked at into {width} fields"
+    others = [s for s in cuts if s not in (best, " ")]
+    if not others:
+        return f"{said}; no other separator cuts them"
+    other = max(others, key=lambda s: cuts[s][1])
+    return (
+        f"{said}; the {SEPARATORS[other]} cuts {cuts[other][1]:.0%} of them into {cuts[other][0]}"
+    )
 
 
 def _records(text: str, separator: str, quoting: Literal[0, 3]) -> list[list[str]]:

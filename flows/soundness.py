@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flows.derive import feature_kinds
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -57,7 +59,7 @@ def sound(
     """Judge the rows of `typed` that are `kept` (bool, one per row)."""
     usable = typed.loc[kept]
     rows = usable.loc[~usable["__given__"].astype(bool)] if "__given__" in usable else usable
-    names = [entry["name"] for entry in schema["columns"]]
+    names = list(feature_kinds(schema))
     dropped = {n: "every cell is missing" for n in names if not usable[n].notna().any()}
     labels = rows[schema["target"]].dropna()
     failures = _rows(spec, contract, len(rows))
@@ -73,6 +75,7 @@ def sound(
         failures += _classes(contract, schema, labels, counts, task)
     failures += _constants(usable, [n for n in names if n not in dropped])
     features = len(names) - len(dropped)
+    failures += _wide(features, len(rows))
     return Soundness(failures=failures, dropped=dropped, features=features, target=target)
 
 
@@ -149,6 +152,16 @@ def _unused(contract: Contract) -> str:
     return (
         f"no column is one: {', '.join(said[:UNUSED_LISTED]) or 'there is only the target'}{more}"
     )
+
+
+def _wide(features: int, rows: int) -> list[Failure]:
+    if features <= rows:
+        return []
+    message = f"a table should have more rows than features, it has {rows:,} rows and {features:,} features"
+    advice = (
+        "whatever is learned may hold by chance: leave columns out (data.drop), or gather more rows"
+    )
+    return [_failure("table.wide", None, message, advice, severity="warning")]
 
 
 def _constant_target(name: str, values: pd.Series) -> list[Failure]:

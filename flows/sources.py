@@ -65,6 +65,40 @@ def _parquet(part: Part, data: DataSpec) -> Read:
     return Read(piece=piece, digest=digest, size=len(content))
 
 
+def _jsonl(part: Part, data: DataSpec) -> Read:
+    del data
+    from flows.source_jsonl import JsonLines
+
+    digest = digest_of(part)
+    piece = JsonLines(_path(part), part.name).piece()
+    if digest_of(part) != digest:
+        message = f"{part.name} changed while it was read"
+        raise refuse("source.changed", message, "run again when the writer is done")
+    return Read(piece=piece, digest=digest, size=_path(part).stat().st_size)
+
+
+def _excel(part: Part, data: DataSpec) -> Read:
+    from flows.source_excel import read_workbook
+
+    content, digest = _content(part)
+    return Read(piece=read_workbook(content, data, part.name), digest=digest, size=len(content))
+
+
+def _feed(part: Part, data: DataSpec) -> Read:
+    del data
+    from flows.source_feed import read_feed
+
+    content, digest = _content(part)
+    return Read(piece=read_feed(content, part.name), digest=digest, size=len(content))
+
+
+def _unreadable(part: Part, data: DataSpec) -> Read:
+    del data
+    if part.refusal is None:
+        raise ValueError(f"{part.name} is not known to be unreadable")
+    raise part.refusal
+
+
 def _content(part: Part) -> tuple[bytes, str]:
     """Return a file's bytes and their digest; refuse a file that changes meanwhile."""
     path = _path(part)
@@ -178,8 +212,12 @@ def _check_frame(frame: pd.DataFrame | Any, part: Part) -> None:
 SOURCES: Mapping[str, Source] = {
     "text": _text,
     "parquet": _parquet,
+    "jsonl": _jsonl,
+    "excel": _excel,
+    "feed": _feed,
     "sklearn": _sklearn,
     "function": _function,
+    "unreadable": _unreadable,
 }
 """How each kind of part is read."""
 

@@ -15,7 +15,9 @@ from pydantic import Field, field_validator, model_validator
 
 from flows.data_spec import DataSpec
 from flows.duration import check_cron, check_zone, seconds_of
+from flows.features_spec import FeaturesSpec
 from flows.gate_spec import GateSpec
+from flows.leaks_spec import LeaksSpec
 from flows.section import Positive, Section, Seed, Share, Task, refuse
 from flows.sweep_spec import ExecutionSpec, SweepSpec
 from flows.sweep_spec import check as check_sweep
@@ -139,7 +141,7 @@ class KeepSpec(Section):
     days: Annotated[int, Field(ge=1)] = 90
     """Cached stages, quarantined rows and run folders older than this are removed."""
     gigabytes: Positive = 20.0
-    """The cache's largest size; what was used longest ago goes first."""
+    """The largest size of the cache, and of the quarantine; what was used longest ago goes first."""
 
 
 class ScheduleSpec(Section):
@@ -216,6 +218,8 @@ class Spec(Section):
     """Left out: inferred from the target, and reported."""
     data: DataSpec
     split: SplitSpec = SplitSpec()
+    leaks: LeaksSpec = LeaksSpec()
+    features: FeaturesSpec = FeaturesSpec()
     train: TrainSpec = TrainSpec()
     sweep: SweepSpec | None = None
     """A search before the training; left out: none."""

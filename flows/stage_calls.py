@@ -10,7 +10,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from flows.json_files import read_json
-from flows.stage import file_digest
+from flows.stage import digest_of, file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,12 +29,18 @@ def load(spec: Spec, _: Mapping[str, Path], out: Path, say: Any) -> Mapping[str,
 
 def sources(spec: Spec) -> Mapping[str, str]:
     """Digests of what the source is made of."""
+    from flows.aliases import aliases_of
+    from flows.fetch import forget
     from flows.load import source_digest
 
+    forget()  # a new look at what lies elsewhere
     found = source_digest(spec)
+    known = {"source": found["digest"]}
+    if old := aliases_of(spec.data):
+        known["aliases"] = digest_of(old)
     if found["volatile"]:  # a function may return something else tomorrow: it is always asked
-        return {"source": found["digest"], "source is a function": secrets.token_hex(8)}
-    return {"source": found["digest"]}
+        known["source is a function"] = secrets.token_hex(8)
+    return known
 
 
 def analyze(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
@@ -82,7 +88,9 @@ def validate(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mappi
         schema,
         engineered / "typed.parquet",
         engineered / "untypable.parquet",
+        made["load"] / "table.parquet",
         out,
+        refused=made["checkpoints"],
     )
 
 
@@ -95,6 +103,32 @@ def split(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[
     schema = read_json(made["validate"] / "schema.json")
     clean = made["validate"] / "clean.parquet"
     return split(spec, clean, out, schema=schema, previous=earlier)
+
+
+def leaks(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
+    """Look for leaks."""
+    from flows.leaks import leaks
+
+    return leaks(spec, read_json(made["validate"] / "schema.json"), made, out, say)
+
+
+def split_said(spec: Spec) -> Mapping[str, str]:
+    """Whether the settings say themselves how rows are split: a random split may be a mistake."""
+    return {"split.by is given": str("by" in spec.split.model_fields_set)}
+
+
+def canary(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:
+    """Replace judged rows by garbage: nothing learned may move."""
+    from flows.canary import canary
+
+    return canary(spec, read_json(made["validate"] / "schema.json"), made, out, say)
+
+
+def user_code(spec: Spec) -> Mapping[str, str]:
+    """Digests of the functions of a person's own that the settings name."""
+    from flows.canary_code import functions
+
+    return {f"code of {name}": file_digest(path) for name, path, _ in functions(spec)}
 
 
 def sweep(spec: Spec, made: Mapping[str, Path], out: Path, say: Any) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flows.spec import Spec
 
 
-SECTIONS = ("data", "split", "train", "decision", "gate")
+SECTIONS = ("data", "split", "leaks", "features", "train", "decision", "gate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,8 @@ class Stage:
     """Digests by name of what is read beside earlier stages, such as source files."""
     wanted: Callable[[Spec], bool] = field(default=lambda _: True)
     """Whether settings have this stage at all."""
+    beside: tuple[str, ...] = ()
+    """Earlier stages that it looks at without being about them: no part of its key."""
     also: tuple[str, ...] = ()
     """Stages that are needed too where the settings have them."""
 
@@ -70,6 +72,14 @@ READING = (
     "data.header",
     "data.names",
     "data.outside",
+    "data.derive",
+    "data.query",
+    "data.sheet",
+    "data.http",
+    "data.last",
+    "data.columns_differ",
+    "data.bad_files",
+    "data.max_bad_files",
     "split.test_source",
 )
 
@@ -78,6 +88,8 @@ SEARCHED = tuple(
     for name in TrainSpec.model_fields
     if name not in ("members", "ensemble", "inference_seconds")  # of the training after the sweep
 )
+FITTED = tuple(f"train.{name}" for name in ("network", "embedding", "log_target", "seed"))
+CANARY = ("preprocessing", "selection", "accept")
 SEARCH = tuple(
     f"sweep.{name}"
     for name in SweepSpec.model_fields
@@ -125,7 +137,7 @@ STAGES = (
     Stage(
         name="validate",
         module="flows.validate",
-        needs=("engineer", "contract"),
+        needs=("load", "engineer", "contract"),
         settings=("data", "task", "split"),
         call=calls.validate,
     ),
@@ -137,10 +149,27 @@ STAGES = (
         call=calls.split,
     ),
     Stage(
+        name="leaks",
+        module="flows.leaks",
+        needs=("load", "engineer", "validate", "split"),
+        settings=("data", "task", "split", "leaks"),
+        call=calls.leaks,
+        reads=calls.split_said,
+    ),
+    Stage(
+        name="canary",
+        module="flows.canary",
+        needs=("contract",),
+        beside=("load", "validate", "split"),
+        settings=("data", "task", "split", "features", *FITTED, *(f"leaks.{n}" for n in CANARY)),
+        call=calls.canary,
+        reads=calls.user_code,
+    ),
+    Stage(
         name="sweep",
         module="flows.sweep",
         needs=("validate", "split"),
-        settings=("data", "task", *SEARCHED, *SEARCH),
+        settings=("data", "task", "features", *SEARCHED, *SEARCH),
         call=calls.sweep,
         wanted=lambda spec: spec.search is not None,
     ),
@@ -149,7 +178,7 @@ STAGES = (
         module="flows.train",
         needs=("validate", "split"),
         also=("sweep",),
-        settings=("data", "task", "train", "decision"),
+        settings=("data", "task", "features", "train", "decision"),
         call=calls.train,
     ),
     Stage(
@@ -168,7 +197,7 @@ STAGES = (
     ),
 )
 
-TRAINING = ("sweep", "train", "export", "assess")
+TRAINING = ("canary", "sweep", "train", "export", "assess")
 BEFORE_TRAINING = tuple(s for s in STAGES if s.name not in TRAINING)
 
 

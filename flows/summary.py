@@ -14,6 +14,9 @@ from flows.errors import ArtifactRefused, DataRefused
 from flows.experiment import run_link
 from flows.gate_summary import gate_of
 from flows.json_files import read_json
+from flows.leaks_section import summary_of as leaks_of
+from flows.quarantine_section import summary_of as quarantine_of
+from flows.quarantine_store import lines_of
 from flows.stage import code_digest, digest_of, installed_versions
 from flows.stages import settings_digest
 from flows.sweep_section import summary_of
@@ -32,6 +35,8 @@ FILES = {
     "profile": ("analyze", "profile.json"),
     "validation": ("validate", "validation.json"),
     "split": ("split", "split.json"),
+    "leaks": ("leaks", "leaks.json"),
+    "canary": ("canary", "canary.json"),
     "sweep": ("sweep", "sweep.json"),
     "fitted": ("train", "fitted.json"),
     "curves": ("train", "curves.json"),
@@ -83,7 +88,10 @@ def summarize(run: Run, error: BaseException | None) -> dict[str, Any]:
         "error": _error(error),
         "rows": _rows(parts),
         "contract": _contract(run, parts),
+        "quarantine": quarantine_of(parts, run.aside, _lines(run)),
         "alarms": parts.get("profile", {}).get("alarms", []),
+        "leaks": leaks_of(parts),
+        "drift": run.drift,
         "warnings": run.progress.warnings,
         "sweep": summary_of(parts.get("sweep")),
         "metrics": evidence.get("metrics", {}),
@@ -150,12 +158,19 @@ def _contract(run: Run, parts: dict[str, Any]) -> dict[str, Any] | None:
     facts, checked = run.made["contract"].facts, parts.get("validation", {})
     return {
         "digest": facts["digest"],
+        "version": facts["version"],
+        "edited": facts["edited"],
         "accepted": facts["accepted"],
         "proposed": not facts["accepted"],
         "path": str(run.spec.contract_path),
         "failures": len(checked.get("failures", [])),
         "warnings": len(checked.get("warnings", [])),
+        "newest": facts["newest"],
     }
+
+
+def _lines(run: Run) -> str | None:
+    return str(lines_of(run.home, run.id)) if run.aside else None
 
 
 def _registered(run: Run) -> dict[str, Any] | None:

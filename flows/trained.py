@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows import features_words
 from flows.tables import write_parquet
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def described(
         },
         "output": {"units": units, "why": why},
         "labels": labels,
+        "features": features_words.facts(fitted.encoder),
     }
 
 

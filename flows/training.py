@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.derive import feature_kinds
 from flows.labels import WHOLE
 from flows.tables import read_parquet
 
@@ -66,7 +67,7 @@ def training_table(
 
 def graph_columns(schema: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the graph's columns: numbers (derived ones last) and categories."""
-    kinds = [(column["name"], column["kind"]) for column in schema["columns"]]
+    kinds = list(feature_kinds(schema).items())
     numbers = [name for name, kind in kinds if kind in NUMERIC]
     numbers += [derived["name"] for derived in schema.get("derived", ())]
     return {"numbers": numbers, "categories": [n for n, kind in kinds if kind == "category"]}
@@ -109,7 +110,7 @@ def settings_of(spec: Spec, classes: int) -> TrainSettings:
     known = {field.name for field in fields(TrainSettings)}
     given = {
         name: value
-        for name, value in spec.train.model_dump().items()
+        for name, value in (spec.train.model_dump() | spec.features.model_dump()).items()
         if name in known and value is not None
     }
     return TrainSettings(task=task, **given)

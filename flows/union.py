@@ -1,7 +1,7 @@
 """The parts of a source as one table.
 
-- All parts are read before anything is refused, so every bad part is named at once.
-- Parts must agree on their set of columns; their order may differ.
+- All parts are read before anything is refused or set aside, so every bad part is named at once.
+- Parts must agree on their set of columns, by `flows/aliases.py`; their order may differ.
 - `__source__` (the part's name) and `__record__` (from 1, within the part) go along.
 """
 
@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from expectations.failure import Failure, describe, shown
-from flows import header
+from expectations.failure import shown
+from flows import aliases, header
 from flows.errors import DataRefused
+from flows.part_cache import Parts
 from flows.parts import Part, find_parts, refuse
-from flows.sources import SOURCES, Read
+from flows.quarantine_files import said_of, set_aside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from flows.aliases import Agreed
     from flows.data_spec import DataSpec
-    from flows.delimited import Piece
+    from flows.sources import Read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,12 @@ class Loaded:
     """Name, path, digest, bytes and rows of each part."""
     text: bool
     """Whether every cell is text."""
+    names: tuple[str, ...]
+    """Every part that was found, in order."""
+    bad: list[dict[str, Any]] = field(default_factory=list)
+    """Parts that could not be read and are left out (`quarantine_files.set_aside`)."""
+    kept: frozenset[str] = frozenset()
+    """Names of the parts that were parsed before and did not have to be again."""
     renamed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -49,28 +57,35 @@ def read_source(
         DataRefused: every part that cannot be read is named.
 
     """
-    parts = find_parts(source, folder=folder, outside=data.outside, key=key)
+    options: Any = {"outside": data.outside, "key": key, "data": data}
+    parts = find_parts(source, folder=folder, lenient=True, **options)  # all bad parts at once
+    reader = Parts(data, folder, many=len(parts) > 1)
     read: list[tuple[Part, Read]] = []
-    refusals: list[DataRefused] = []
+    refused: list[tuple[Part, DataRefused]] = []
     for part in parts:
         try:
-            read.append((part, SOURCES[part.kind](part, data)))
+            read.append((part, reader.read(part)))
         except DataRefused as refusal:
-            refusals.append(refusal)
-    if refusals:
-        text = "\n".join(str(refusal) for refusal in refusals[:5])
-        more = f"\n... and {len(refusals) - 5} more parts" if len(refusals) > 5 else ""
-        failures = [f for r in refusals for f in r.failures]
-        first = refusals[0]  # whether it may pass by itself is seen from what it came of
-        raise DataRefused(text + more, failures) from first
-    table = _union([(part.name, r.piece) for part, r in read], key)
-    notes = [f"{part.name}: {note}" for part, r in read for note in r.piece.notes]
+            refused.append((part, refusal))
+    bad = set_aside(parts, refused, data)
+    agreed = aliases.agree(
+        [(part.name, r.piece.table.column_names) for part, r in read],
+        data,
+        key=key,
+        newest=len(read) - 1 if read[-1][0].date else 0,
+        rows=[r.piece.table.num_rows for _, r in read],
+    )
+    table = _union([(part.name, r.piece.table) for part, r in read], agreed, key)
+    notes = agreed.notes + [f"{part.name}: {note}" for part, r in read for note in r.piece.notes]
     return Loaded(
         frame=frame_of(table),
         parts=[_part_facts(part, r) for part, r in read],
-        text=all(part.kind == "text" for part in parts),
+        names=tuple(part.name for part in parts),
+        bad=bad,
+        text=all(part.kind in ("text", "jsonl") for part, _ in read),
+        kept=frozenset(reader.kept),
         renamed={old: new for _, r in read for old, new in r.piece.renamed.items()},
-        notes=notes + header.near_case(table.column_names[:-2]),
+        notes=notes + said_of(bad) + header.near_case(table.column_names[:-2]),
     )
 
 
@@ -82,28 +97,23 @@ def _part_facts(part: Part, read: Read) -> dict[str, Any]:
         "sha256": read.digest,
         "bytes": read.size,
         "rows": read.piece.table.num_rows,
+        **({"date": part.date.isoformat()} if part.date else {}),
     }
 
 
-def _union(pieces: list[tuple[str, Piece]], key: str) -> pa.Table:
+def _union(parts: list[tuple[str, pa.Table]], agreed: Agreed, key: str) -> pa.Table:
     """Stack parts of one set of columns, with `__source__` and `__record__`."""
     import numpy as np
     import pyarrow as pa
 
-    first_name, first = pieces[0]
-    names = first.table.column_names
-    others = [(name, piece.table.column_names) for name, piece in pieces[1:]]
-    failures = [f for name, here in others for f in differences(name, here, first_name, names)]
-    if failures:
-        text = f"{key}: parts must have one set of columns:\n{describe(failures)}"
-        raise DataRefused(text, failures)
     tables = []
-    for name, piece in pieces:
-        rows = piece.table.num_rows
-        table = piece.table.select(names)
+    for place, (name, part) in enumerate(parts):
+        rows = part.num_rows
+        table = agreed.table(place, part)
         source = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), [name])
         table = table.append_column("__source__", source.cast(pa.string()))
         tables.append(table.append_column("__record__", pa.array(np.arange(1, rows + 1))))
+    tables = _fitting(tables)
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -111,24 +121,25 @@ def _union(pieces: list[tuple[str, Piece]], key: str) -> pa.Table:
         raise refuse("parts.types", message, "write all parts with the same types") from None
 
 
-def differences(name: str, here: list[str], first: str, names: list[str]) -> list[Failure]:
-    """Return how the columns `here` of one part differ from those of the first."""
-    missing = [n for n in names if n not in here]
-    extra = [n for n in here if n not in names]
-    if not missing and not extra:
-        return []
-    said = [f"lacks {', '.join(map(shown, missing[:5]))}"] if missing else []
-    said += [f"adds {', '.join(map(shown, extra[:5]))}"] if extra else []
-    return [
-        Failure(
-            rule="parts.columns",
-            column=(missing or extra)[0],
-            count=len(missing) + len(extra),
-            total=len(names),
-            message=f"{shown(name)} {' and '.join(said)}, compared with {shown(first)}",
-            advice="leave the part out, or give it the same columns",
-        )
-    ]
+def _fitting(tables: list[pa.Table]) -> list[pa.Table]:
+    """Let columns that are filled with missing cells be of the type that other parts have."""
+    import pyarrow as pa
+
+    if len(tables) == 1:
+        return tables
+    types = {}
+    for table in tables:
+        for column in table.schema:
+            if table[column.name].null_count < table.num_rows:
+                types.setdefault(column.name, column.type)
+    fitted = []
+    for table in tables:
+        empty = [n for n in table.column_names if table[n].null_count == table.num_rows]
+        for name in (n for n in empty if n in types):
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, pa.nulls(table.num_rows, types[name]))  # noqa: PLW2901
+        fitted.append(table)
+    return fitted
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Run the contract: bad rows are set aside, a bad table is refused with one bounded error.
 
 - A row is set aside for an untypable cell, a critical row rule, or having no feature at all; up to
-  `data.max_fraction` of all rows, above which the whole table is refused.
+  `data.max_fraction` of all rows, or of those of single rules, above which the table is refused.
+- What is set aside is written, every row of it, whether the table passes or is refused.
 - Everything that is wrong is collected first and told at once.
 - What no fit could survive is refused here: too few rows, one class, a constant target, no feature.
 - A feature whose every cell is missing is left out, of the model too: `schema.json` lacks it.
@@ -10,6 +11,7 @@
 
 ```json
 {"rows": 1000, "passed": 997, "quarantined": 3, "max_fraction": 0.01,
+ "limits": [Limit...],                                  as quarantine_limits.Limit.to_json
  "rules": {"age.range": 2, "income.type": 1},          rows set aside by rule
  "failures": [Failure...], "warnings": [Failure...],    as expectations.failure.Failure.to_json
  "dropped": {"cabin": "every cell is missing"},         features that the model does not get
@@ -28,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from flows.errors import DataRefused, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -38,9 +40,11 @@ if TYPE_CHECKING:
     from expectations.failure import Failure
     from expectations.findings import CheckResult
     from flows.quarantine import Offence
+    from flows.quarantine_limits import Limit
     from flows.soundness import Target
     from flows.spec import Spec
 
+TOLD = 5  # limits that a refusal names
 KEPT = 200  # failures and warnings that are recorded; a table may have thousands of columns
 
 
@@ -66,31 +70,38 @@ def validate(
     schema: Mapping[str, Any],
     typed_path: Path,
     untypable_path: Path,
+    table_path: Path,
     out: Path,
+    *,
+    refused: Path | None = None,
 ) -> dict[str, Any]:
     """Judge the typed table; write what passed, what is set aside, and what was found.
 
-    Writes `clean.parquet` (typed rows that passed, without dropped features),
-    `quarantined.parquet` (row, source, record, rules, column, value), `schema.json` (the reading
-    schema without dropped features) and `validation.json`, which is written on refusal too.
+    Writes `clean.parquet` (typed rows that passed, without dropped features), what
+    `flows/quarantine_rows.py` says of the rows set aside, `schema.json` (the reading schema without
+    dropped features) and `validation.json`. Of a table that is refused, the rows that would have
+    been set aside and `validation.json` go into the folder `refused`, where one is given.
 
     Returns:
         The facts of `validation.json` without `checks`.
 
     Raises:
         DataRefused: the table breaks a critical rule, or too many of its rows do.
-        SettingsError: an expectation of the contract has arguments that are refused.
+        SettingsError: an expectation of the contract has arguments that are refused, or a limit of
+            `data.max_fraction` names nothing.
 
     """
-    from flows.quarantine import quarantined
+    from flows import quarantine_rows
     from flows.tables import read_parquet, write_parquet
 
     typed, untypable = read_parquet(typed_path), read_parquet(untypable_path)
     found = _judged(spec, contract, schema, typed, untypable)
-    _write(out / "validation.json", found.facts() | {"checks": found.checks})
+    if place := refused if found.headlines else out:
+        place.mkdir(parents=True, exist_ok=True)
+        _write(place / "validation.json", found.facts() | {"checks": found.checks})
+        quarantine_rows.write(place, table_path, typed, found.offences, found.bad)
     if found.headlines:
-        raise _refusal("; ".join(found.headlines), found.critical)
-    write_parquet(quarantined(typed, found.offences, found.bad), out / "quarantined.parquet")
+        raise _refusal("; ".join(found.headlines), found.critical, found.deciding)
     clean = typed.loc[~found.bad].drop(columns=_without(schema, found.dropped))
     write_parquet(clean.reset_index(drop=True), out / "clean.parquet")
     _write(out / "schema.json", _narrowed(schema, found))
@@ -102,7 +113,7 @@ class _Found:
     """All that was found about a table."""
 
     contract: Contract
-    limit: float
+    limits: list[Limit]
     bad: np.ndarray
     offences: list[Offence]
     failures: list[Failure]
@@ -117,6 +128,11 @@ class _Found:
         """The failures that set rows aside or refuse the table."""
         return [failure for failure in self.failures if failure.severity == "critical"]
 
+    @property
+    def deciding(self) -> set[str]:
+        """The rules that are over a limit of their own; they are told first."""
+        return {rule for limit in self.limits[1:] if limit.over for rule in limit.rules}
+
     def facts(self) -> dict[str, Any]:
         """Return what `validation.json` holds, without the single checks."""
         warnings = [failure for failure in self.failures if failure.severity == "warning"]
@@ -124,7 +140,8 @@ class _Found:
             "rows": len(self.bad),
             "passed": int((~self.bad).sum()),
             "quarantined": int(self.bad.sum()),
-            "max_fraction": self.limit,
+            "max_fraction": self.limits[0].allowed,
+            "limits": [limit.to_json() for limit in self.limits],
             "rules": {o.rule: len(o.rows) for o in self.offences if o.severity == "critical"},
             "failures": [failure.to_json() for failure in self.critical[:KEPT]],
             "warnings": [failure.to_json() for failure in warnings[:KEPT]],
@@ -150,28 +167,30 @@ def _judged(
 
     checked = _checked(spec, contract, typed)
     found = offences(contract, schema, typed, untypable, checked.row_failures)
+    broken = {o.rule: o.rows for o in found if o.severity == "critical"}
     bad = np.zeros(len(typed), dtype=bool)
-    for offence in found:
-        if offence.severity == "critical":
-            bad[offence.rows] = True
-    over = bad.sum() > spec.data.max_fraction * len(bad)
+    for rows in broken.values():
+        bad[rows] = True
+    held, idle = _limits(spec, contract, broken, len(bad))
+    over = [limit for limit in held if limit.over]
     # what an overfull quarantine leaves is no table to draw conclusions from
     verdict = sound(
         spec, contract, schema, typed, np.full(len(bad), fill_value=True) if over else ~bad
     )
     rules = {failure.rule for failure in verdict.failures}
     table = [f for f in checked.table_failures if f.rule not in rules] + verdict.failures
-    headlines = [_over(bad, spec.data.max_fraction)] if over else []
+    headlines = [limit.headline() for limit in over[:TOLD]]
+    headlines += [f"{len(over) - TOLD} more limits are passed"] if len(over) > TOLD else []
     refusing = [f for f in table if f.severity == "critical"]
     if refusing:
         count = len(refusing)
         headlines.append(f"the table breaks {count} critical rule{'s' if count > 1 else ''}")
     return _Found(
         contract=contract,
-        limit=spec.data.max_fraction,
+        limits=held,
         bad=bad,
         offences=found,
-        failures=table + failures_of(typed, found),
+        failures=table + idle + failures_of(typed, found),
         dropped=verdict.dropped,
         features=verdict.features,
         target=verdict.target,
@@ -180,12 +199,21 @@ def _judged(
     )
 
 
-def _over(bad: np.ndarray, limit: float) -> str:
-    count, total = int(bad.sum()), len(bad)
-    return (
-        f"{count:,} of {total:,} rows ({count / total:.2%}) break critical rules, at most "
-        f"{limit:.2%} may be set aside (data.max_fraction)"
-    )
+def _limits(
+    spec: Spec, contract: Contract, broken: Mapping[str, np.ndarray], rows: int
+) -> tuple[list[Limit], list[Failure]]:
+    """Hold the broken rules against `data.max_fraction`; also warn of limits that cannot bind."""
+    from flows.quarantine import ROLES, rules_known
+    from flows.quarantine_limits import idle, limits
+
+    known = rules_known(contract)
+    warned = {r["id"] for r in contract.row_rules(*ROLES) if r["severity"] == "warning"}
+    try:
+        held = limits(spec.data.max_fraction, known, broken, rows)
+    except ValueError as error:
+        msg = f"{spec.path}: {error}"
+        raise SettingsError(msg) from None
+    return held, idle(held, known, warned)
 
 
 def _checked(spec: Spec, contract: Contract, typed: pd.DataFrame) -> CheckResult:
@@ -206,19 +234,28 @@ def _without(schema: Mapping[str, Any], dropped: Mapping[str, str]) -> list[str]
 
 def _narrowed(schema: Mapping[str, Any], found: _Found) -> dict[str, Any]:
     """Return the reading schema without dropped features, with the task where it was open."""
+    from flows.derive import narrowed
+
     dropped = found.dropped
     kept = {
-        "columns": [entry for entry in schema["columns"] if entry["name"] not in dropped],
+        **narrowed(schema, dropped),
         "derived": [e for e in schema.get("derived", []) if e["column"] not in dropped],
         "rules": [rule for rule in schema.get("rules", []) if rule["column"] not in dropped],
     }
     return {**schema, **kept, "task": found.target.task, "dropped": dropped}
 
 
-def _refusal(headline: str, failures: Sequence[Failure]) -> DataRefused:
-    from expectations.failure import describe
+def _refusal(
+    headline: str, failures: Sequence[Failure], first: Collection[str] = ()
+) -> DataRefused:
+    """Return the refusal, the rules `first` before all others."""
+    from expectations.failure import RULES_SHOWN, describe
 
-    return DataRefused(f"{headline}\n{describe(failures)}", failures[:KEPT])
+    deciding = [failure for failure in failures if failure.rule in first]
+    others = [failure for failure in failures if failure.rule not in first]
+    told = [describe(deciding)] if deciding else []
+    told += [describe(others, max(RULES_SHOWN - len(deciding), 1))] if others else []
+    return DataRefused("\n".join([headline, *told]), (deciding + others)[:KEPT])
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:

@@ -7,7 +7,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
 
 ROUNDS = 8  # of capping; each lowers the cap because the total shrinks
 
@@ -28,3 +35,22 @@ def edges_of(values: np.ndarray, bins: int) -> np.ndarray:
     position = np.cumsum(weight) - weight / 2
     wanted = np.linspace(position[0], position[-1], bins + 1)
     return np.unique(np.interp(wanted, position, distinct))
+
+
+def laid_out(edges: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Lay folds' and columns' edges side by side: lower edges, one over widths, (F, n, B) float32.
+
+    Shorter ones end in bins of no width, which encode to zero.
+    """
+    longest = max((len(each) for fold in edges for each in fold), default=2)
+    padded = [[np.pad(e, (0, longest - len(e)), mode="edge") for e in fold] for fold in edges]
+    array = np.asarray(padded, dtype=np.float32).reshape(len(edges), len(edges[0]), longest)
+    width = np.diff(array, axis=2)
+    gain = np.divide(1.0, width, out=np.zeros_like(width), where=width > 0)
+    return array[..., :-1].copy(), gain
+
+
+def position(values: Tensor, low: Tensor, gain: Tensor) -> Tensor:
+    """Values (F, N, n) -> where they lie among their columns' bins, 0..B (F, N, n)."""
+    inside = (values.unsqueeze(3) - low.unsqueeze(1)) * gain.unsqueeze(1)
+    return inside.clamp(0.0, 1.0).sum(dim=3)

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.emit_columns import Members, first_layer
 from models.emit_encoder import Encoded, encoder
+from models.mish import emit_mish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,14 +81,6 @@ def _active(graph: Graph, value: str, activation: str) -> str:
     if activation == "silu":
         return graph.add("Mul", value, graph.add("Sigmoid", value))
     if activation == "mish":
-        return _mish(graph, value)
+        return emit_mish(graph, value)
     msg = f"activation must be relu, selu, silu or mish, however: {activation!r}"
     raise ValueError(msg)
-
-
-def _mish(graph: Graph, value: str) -> str:
-    """Emit x tanh(softplus(x)) as x n / (n + 2), n = e^x (e^x + 2): a fifth of the time."""
-    low, high, two = (graph.constant(each, np.float32) for each in (-80.0, 20.0, 2.0))
-    power = graph.add("Exp", graph.add("Clip", value, low, high))  # beyond, the ratio is 0 or 1
-    ratio = graph.add("Mul", power, graph.add("Add", power, two))
-    return graph.add("Mul", value, graph.add("Div", ratio, graph.add("Add", ratio, two)))

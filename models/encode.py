@@ -1,149 +1,243 @@
 """Table -> tensors, learned on train rows only and made of buffers so that it travels in the graph.
 
 - Every buffer has a leading fold axis F: fold f is learned on the rows that fold f does not judge.
-- Numbers are centred and scaled in float64 before any cast, then smoothly clipped (RealMLP).
-- A missing number becomes the fold's median; an indicator column says so where train rows lack it.
-- Category codes come from one vocabulary shared by all folds: 0 unknown, 1 missing, 2.. levels. A
-  level that a fold's train rows do not hold (or hold too rarely) is unknown in that fold.
+- Numbers are centred and scaled in float64 before any cast (`models/scaling.py`), then smoothly
+  clipped (RealMLP).
+- A missing number becomes the fold's median, or what a learned imputer makes of the row
+  (`models/filling.py`); an indicator column says so where train rows lack it.
+- Category codes come from one vocabulary shared by all folds (`models/levels.py`). A level that a
+  fold's train rows do not hold (or hold too rarely) is unknown in that fold.
 - Bin edges for piecewise-linear embeddings cope with spikes (`models/bins.py`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.bins import edges_of
+from models import levels, scaling, selecting
+from models.bins import edges_of, laid_out, position
+from models.filling import Filling
+from models.levels import FIRST_LEVEL, MISSING, UNKNOWN
 from models.table import Columns, TrainingTable, folds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Columns", "Encoder", "TrainingTable", "folds"]
+__all__ = ["FIRST_LEVEL", "MISSING", "UNKNOWN", "Columns", "Encoder", "TrainingTable", "folds"]
 
-UNKNOWN, MISSING, FIRST_LEVEL = 0, 1, 2
 CLIP = 3.0
 FAR = 1e6  # scaled values beyond this are held here, so that squares stay finite
+CHUNK = 8192  # rows filled or scaled at a time while it learns
+LEARNED = ("median", "center", "factor", "lacking", "least", "most")
 
 
 class Encoder(nn.Module):
     """Numbers and codes -> the float32 values and fold-wise codes that networks take.
 
-    Learned state: `median`, `center`, `factor`, `lacking` (F, n); `low` and `gain` (F, n, B), each
-    bin's lower edge and one over its width in scaled units (0 = padding); `indicator` (m,) the
-    number columns with an indicator; `known` (F, T) shared code -> the fold's code;
-    `vocabulary_`, `rare_` (JSON).
+    Learned state: `median`, `center`, `factor`, `lacking`, `least`, `most` (F, n); `low` and `gain`
+    (F, n, B), each bin's lower edge and one over its width in scaled units (0 = padding);
+    `indicator` (m,) the number columns with an indicator; `known` (F, T) shared code -> the fold's;
+    `categories_`, `rare_`, `dropped_`, `filling_` (JSON); `filling`, the learned imputer, None for
+    medians.
     """
 
     median: Tensor
     center: Tensor
     factor: Tensor
     lacking: Tensor
+    least: Tensor
+    most: Tensor
     low: Tensor
     gain: Tensor
     indicator: Tensor
     known: Tensor
     offset: Tensor
 
-    def __init__(self, *, bins: int = 48, levels: int = 1024, rare: int = 2) -> None:
-        """Store the limits: bins per number, levels per category, rows below which one is rare."""
+    def __init__(
+        self,
+        *,
+        bins: int = 48,
+        levels: int = 1024,
+        rare: int = 2,
+        buckets: int = 0,
+        scale: str = "robust",
+        clip: float = 0.0,
+        impute: str = "median",
+        drop_correlated: float | None = None,
+        keep: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Store what is asked for.
+
+        Args:
+            bins: per number.
+            levels: of a category that have a code of their own, at most.
+            rare: train rows below which a level is unknown.
+            buckets: codes that levels beyond share.
+            scale: a key of `models.scaling.SCALES`.
+            clip: share of train cells at either end beyond which numbers are held.
+            impute: a name of `models.impute.SERVED`, or "auto".
+            drop_correlated: correlation from which one of two numbers is dropped.
+            keep: columns that stay, at most, by what they share with the target.
+            seed: of whatever is random.
+        """
         super().__init__()
-        self.bins, self.levels, self.rare = bins, levels, rare
+        self.limits: dict[str, Any] = {
+            "bins": bins, "levels": levels, "rare": rare, "buckets": buckets, "scale": scale,
+            "clip": clip, "impute": impute, "drop_correlated": drop_correlated, "keep": keep,
+            "seed": seed,
+        }  # fmt: skip
+        self.bins = bins
         self.columns = Columns(numbers=(), categories=())
-        self.vocabulary_: list[list[str]] = []
+        self.categories_: list[levels.Column] = []
         self.rare_: list[list[int]] = []  # per fold and category: train rows sent to unknown
+        self.shared_: list[list[int]] = []  # and those sent to a bucket
+        self.dropped_: list[dict[str, str]] = []  # per fold: column -> why it says nothing
+        self.filling: Filling | None = None
+        self.filling_: dict[str, Any] = {}
 
     def fit(self, table: TrainingTable) -> Encoder:
         """Learn every fold's buffers from the rows that the fold does not judge."""
         self.columns = table.columns
         trains = [table.fold != fold for fold in range(folds(table))]
-        self._fit_numbers(table.numbers, trains)
         self._fit_categories(table.categories, trains)
+        self._fit_numbers(table.numbers, trains)
+        codes = self.codes(table.categories)
+        self._drop(table, codes, trains)
+        self._fit_filling(table, codes, trains)
+        self._fit_bins(torch.from_numpy(table.numbers), codes, trains)
         return self
 
     def _fit_numbers(self, numbers: np.ndarray, trains: Sequence[np.ndarray]) -> None:
-        learned = [_robust(numbers[train]) for train in trains]
-        for name in ("median", "center", "factor", "lacking"):
+        how = {name: self.limits[name] for name in ("scale", "clip")}
+        learned = [scaling.learn(numbers[train], **how) for train in trains]
+        for name in LEARNED:
             stacked = np.stack([fold[name] for fold in learned])
             self.register_buffer(name, torch.from_numpy(stacked))
-        indicator = np.flatnonzero(np.stack([fold["lacking"] for fold in learned]).any(axis=0))
-        self.register_buffer("indicator", torch.from_numpy(indicator.astype(np.int64)))
-        scaled = self.scale(torch.from_numpy(numbers)).float().numpy()
+
+    def _drop(self, table: TrainingTable, codes: Tensor, trains: Sequence[np.ndarray]) -> None:
+        """Silence columns that a fold's train rows do not need; then see who needs an indicator."""
+        names = [*table.columns.numbers, *table.columns.categories]
+        most, keep, n = self.limits["drop_correlated"], self.limits["keep"], len(self.median[0])
+        own = self.own(codes).numpy() if keep is not None else None
+        self.dropped_ = []
+        for fold, train in enumerate(trains):
+            gone: dict[int, str] = {}
+            if most is not None:
+                gone |= selecting.correlated(table.numbers[train], most=most)
+            if keep is not None and own is not None:
+                gone |= selecting.informed(
+                    table.numbers[train], own[fold][train], table.target[train],
+                    classes=table.classes, kept=keep, seed=self.limits["seed"], without=tuple(gone),
+                )  # fmt: skip
+            for j in gone:
+                if j < n:
+                    self.factor[fold, j], self.lacking[fold, j] = 0.0, False
+                else:
+                    start, size = int(self.offset[j - n]), self.categories_[j - n].size
+                    self.known[fold, start : start + size] = UNKNOWN
+            self.dropped_.append({names[j]: why for j, why in sorted(gone.items())})
+        indicator = self.lacking.any(dim=0).nonzero()[:, 0]
+        self.register_buffer("indicator", indicator)
+
+    def _fit_bins(self, numbers: Tensor, codes: Tensor, trains: Sequence[np.ndarray]) -> None:
+        """Learn ranks where these are asked for, then the bins of what comes out."""
+        if self.limits["scale"] == "quantile":
+            self._fit_edges("rank_", scaling.RANKS, numbers, codes, trains)
+        self._fit_edges("", self.bins, numbers, codes, trains)
+
+    def _fit_edges(
+        self, name: str, bins: int, numbers: Tensor, codes: Tensor, trains: Sequence[np.ndarray]
+    ) -> None:
+        places = range(0, len(numbers), CHUNK)
+        parts = [
+            self.scale(numbers[at : at + CHUNK], codes[at : at + CHUNK]).float() for at in places
+        ]
+        scaled = torch.cat(parts, dim=1).numpy()
         edges = [
-            [edges_of(scaled[f, train, j], self.bins) for j in range(numbers.shape[1])]
+            [edges_of(scaled[f, train, j], bins) for j in range(numbers.shape[1])]
             for f, train in enumerate(trains)
         ]
-        longest = max((len(e) for fold in edges for e in fold), default=2)
-        padded = [[np.pad(e, (0, longest - len(e)), mode="edge") for e in fold] for fold in edges]
-        shape = (len(trains), numbers.shape[1], longest)
-        array = np.asarray(padded, dtype=np.float32).reshape(shape)
-        width = np.diff(array, axis=2)
-        gain = np.divide(1.0, width, out=np.zeros_like(width), where=width > 0)
-        self.register_buffer("low", torch.from_numpy(array[..., :-1].copy()))
-        self.register_buffer("gain", torch.from_numpy(gain))
+        for part, array in zip(("low", "gain"), laid_out(edges), strict=True):
+            self.register_buffer(name + part, torch.from_numpy(array))
+
+    def _fit_filling(
+        self, table: TrainingTable, codes: Tensor, trains: Sequence[np.ndarray]
+    ) -> None:
+        """Learn the imputer, unless medians are asked for or no train row lacks a number."""
+        absent, kind, seed = np.isnan(table.numbers), self.limits["impute"], self.limits["seed"]
+        cells = [int(absent[train].sum()) for train in trains]
+        self.filling_ = {"asked": kind, "kind": "median", "cells": cells}
+        if kind == "median":
+            return
+        if not any(cells):
+            self.filling_["why"] = "no train row lacks a number"
+            return
+        own = self.own(codes).numpy()
+        if kind == "auto":
+            from models.impute_auto import choose
+
+            kind, self.filling_["auto"] = choose(table, own, trains, seed=seed)
+        self.filling_["kind"] = kind
+        if kind != "median":
+            self.filling = Filling(kind).fit(
+                table.numbers, own, trains, size=sum(self.sizes), seed=seed
+            )
+            self.filling_ |= self.filling.facts
 
     def _fit_categories(self, categories: np.ndarray, trains: Sequence[np.ndarray]) -> None:
-        self.vocabulary_, self.rare_ = [], [[] for _ in trains]
-        maps: list[list[np.ndarray]] = [[] for _ in trains]
-        for j in range(categories.shape[1]):
-            kept = []
-            for f, train in enumerate(trains):
-                counts = Counter(categories[train, j].tolist())
-                keep = self._keep(counts)
-                kept.append((keep, counts.get("", 0) > 0))
-                self.rare_[f].append(
-                    sum(n for level, n in counts.items() if level and level not in keep)
-                )
-            words = sorted(set().union(*(keep for keep, _ in kept)))
-            self.vocabulary_.append(words)
-            for f, (keep, missing) in enumerate(kept):
-                codes = [UNKNOWN, MISSING if missing else UNKNOWN]
-                codes += [FIRST_LEVEL + i if w in keep else UNKNOWN for i, w in enumerate(words)]
-                maps[f].append(np.asarray(codes, dtype=np.int64))
-        sizes = [FIRST_LEVEL + len(words) for words in self.vocabulary_]
-        offset = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)[: len(sizes)]
-        known = [np.concatenate(fold) if fold else np.zeros(0, np.int64) for fold in maps]
-        self.register_buffer("known", torch.from_numpy(np.stack(known)))
+        how = {name: self.limits[name] for name in ("levels", "rare", "buckets")}
+        learned = [levels.learn(cells, trains, **how) for cells in categories.T]
+        self.categories_ = [each.column for each in learned]
+        counted = range(len(trains))
+        self.rare_ = [[each.rare[fold] for each in learned] for fold in counted]
+        self.shared_ = [[each.shared[fold] for each in learned] for fold in counted]
+        known = [each.known for each in learned] or [np.zeros((len(trains), 0), np.int64)]
+        offset = np.cumsum([0, *self.sizes])[:-1].astype(np.int64)
+        self.register_buffer("known", torch.from_numpy(np.concatenate(known, axis=1)))
         self.register_buffer("offset", torch.from_numpy(offset))
-
-    def _keep(self, counts: Counter[str]) -> set[str]:
-        """Return the levels of one fold worth a code: frequent enough, the commonest first."""
-        ranked = sorted(
-            ((level, n) for level, n in counts.items() if level and n >= self.rare),
-            key=lambda pair: (-pair[1], pair[0]),
-        )
-        return {level for level, _ in ranked[: self.levels]}
 
     @property
     def sizes(self) -> list[int]:
-        """Codes per category column, unknown and missing included."""
-        return [FIRST_LEVEL + len(words) for words in self.vocabulary_]
+        """Codes per category column, unknown, missing and buckets included."""
+        return [column.size for column in self.categories_]
+
+    @property
+    def vocabulary_(self) -> list[list[str]]:
+        """Per category, the levels that have a code of their own in some fold."""
+        return [list(column.words) for column in self.categories_]
 
     def codes(self, categories: np.ndarray) -> Tensor:
         """Map strings (N, c) to shared codes int64 (N, c); the graph does it by LabelEncoder."""
-        out = np.zeros(categories.shape, dtype=np.int64)
-        for j, words in enumerate(self.vocabulary_):
-            table = {word: FIRST_LEVEL + i for i, word in enumerate(words)} | {"": MISSING}
-            column = categories[:, j].tolist()
-            out[:, j] = np.fromiter((table.get(v, UNKNOWN) for v in column), np.int64, len(column))
-        return torch.from_numpy(out)
+        return torch.from_numpy(levels.codes_of(self.categories_, categories))
 
-    def scale(self, numbers: Tensor) -> Tensor:
-        """Fill, centre, scale and clip float64 (N, n) -> float64 (F, N, n) within (-3, 3)."""
-        filled = torch.where(torch.isnan(numbers), self.median[:, None, :], numbers[None])
+    def own(self, codes: Tensor) -> Tensor:
+        """Return shared codes (N, c) as each fold's own, every column's in a range of its own."""
+        places = codes + self.offset
+        known = self.known.index_select(1, places.reshape(-1))
+        return known.reshape(len(known), *codes.shape) + self.offset
+
+    def scale(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        """Fill, hold, centre, scale and clip float64 (N, n) -> float64 (F, N, n) within (-3, 3)."""
+        if self.filling is None:
+            filled = torch.where(torch.isnan(numbers), self.median[:, None, :], numbers[None])
+        else:
+            filled = self.filling(numbers, self.own(codes))
+        if self.limits["clip"]:
+            filled = torch.minimum(filled, self.most[:, None, :])
+            filled = torch.maximum(filled, self.least[:, None, :])
         scaled = (filled - self.center[:, None, :]) * self.factor[:, None, :]
         scaled = torch.where(self.factor[:, None, :] > 0, scaled, torch.zeros_like(scaled))
         scaled = scaled.clamp(-FAR, FAR)
-        return scaled / torch.sqrt(1.0 + (scaled / CLIP) ** 2)
-
-    def position(self, scaled: Tensor) -> Tensor:
-        """Scaled float32 (F, N, n) -> where it lies among its column's bins, 0..B (F, N, n)."""
-        inside = (scaled.unsqueeze(3) - self.low.unsqueeze(1)) * self.gain.unsqueeze(1)
-        return inside.clamp(0.0, 1.0).sum(dim=3)
+        scaled = scaled / torch.sqrt(1.0 + (scaled / CLIP) ** 2)
+        if (gain := self._buffers.get("rank_gain")) is not None:
+            scaled = scaling.ranks(scaled.float(), self.get_buffer("rank_low"), gain).double()
+        return scaled
 
     def forward(self, numbers: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Return values float32 (F, N, v) and codes int64 (F, N, c) of every fold.
@@ -157,14 +251,12 @@ class Encoder(nn.Module):
         """
         absent = torch.isnan(numbers).index_select(1, self.indicator)
         flags = absent[None] & self.lacking.index_select(1, self.indicator)[:, None, :]
-        scaled = self.scale(numbers).float()
+        scaled = self.scale(numbers, codes).float()
         parts = [scaled, flags.float()]
         if self.bins:
-            parts.append(self.position(scaled))
+            parts.append(position(scaled, self.low, self.gain))
         values = torch.cat(parts, dim=2)
-        flat = (codes + self.offset).reshape(-1)
-        known = self.known.index_select(1, flat)
-        return values, known.reshape(self.known.shape[0], codes.shape[0], codes.shape[1])
+        return values, self.own(codes) - self.offset
 
     def describe(self) -> dict[str, object]:
         """Return the part of the state that is no tensor, as JSON."""
@@ -173,9 +265,12 @@ class Encoder(nn.Module):
                 "numbers": list(self.columns.numbers),
                 "categories": list(self.columns.categories),
             },
-            "vocabulary": self.vocabulary_,
+            "categories": [asdict(column) for column in self.categories_],
             "rare": self.rare_,
-            "limits": {"bins": self.bins, "levels": self.levels, "rare": self.rare},
+            "shared": self.shared_,
+            "dropped": self.dropped_,
+            "filling": self.filling_,
+            "limits": self.limits,
         }
 
     @classmethod
@@ -186,24 +281,17 @@ class Encoder(nn.Module):
         encoder.columns = Columns(
             numbers=tuple(names["numbers"]), categories=tuple(names["categories"])
         )
-        encoder.vocabulary_ = described["vocabulary"]
-        encoder.rare_ = described["rare"]
+        encoder.categories_ = [
+            levels.Column(
+                words=tuple(each["words"]), hashed=tuple(each["hashed"]), buckets=each["buckets"]
+            )
+            for each in described["categories"]
+        ]
+        for name in ("rare", "shared", "dropped", "filling"):
+            setattr(encoder, f"{name}_", described[name])
+        if (kind := encoder.filling_["kind"]) != "median":
+            encoder.filling = Filling(kind, encoder.filling_)
         for name, tensor in tensors.items():
-            encoder.register_buffer(name, tensor)
+            part, _, inner = name.rpartition(".")
+            encoder.get_submodule(part).register_buffer(inner, tensor)
         return encoder
-
-
-def _robust(numbers: np.ndarray) -> dict[str, np.ndarray]:
-    """Return median, centre and factor (1/IQR, else 2/range, else 0) of train rows (N, n)."""
-    n = numbers.shape[1]
-    median, factor = np.zeros(n), np.zeros(n)
-    for j in range(n):
-        column = numbers[:, j]
-        column = column[np.isfinite(column)]
-        if len(column) == 0:
-            continue
-        low, q1, median[j], q3, high = np.quantile(column, [0, 0.25, 0.5, 0.75, 1])
-        width = q3 - q1 if q3 > q1 else (high - low) / 2
-        factor[j] = 1 / width if width > 0 and np.isfinite(1 / width) else 0.0
-    lacking = np.asarray(np.isnan(numbers).any(axis=0))
-    return {"median": median, "center": median.copy(), "factor": factor, "lacking": lacking}

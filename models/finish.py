@@ -20,7 +20,7 @@ from models.decide import cost_matrix, decision
 from models.ensemble import Choice, choose
 from models.export import Model, RungPart, difference, graph_of, spoilt
 from models.saved import load, save
-from models.speed import chunk_of, estimated_seconds, form_seconds, seconds_of, text_seconds
+from models.speed import chunk_of, encoder_seconds, estimated_seconds, form_seconds, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "finish", "load", "save"]
 
 SLACK = 1.5  # how far a measurement may exceed the budget: a busy machine is no slow model
+MOST_FILLED = 0.8  # of the budget that filling missing cells may take
 ROOM = 0.98  # of the budget, once it was overdrawn
 PROBED, EXACT = 300, 1e-6  # rows, spoilt ones too, on which a rung's graph must be as its arrays
 
@@ -75,8 +76,9 @@ def finish(
     Raises ValueError for costs that do not fit the labels.
     """
     matrix = cost_matrix(costs, labels) if costs else None
-    text = text_seconds(len(table.columns.categories))
-    room = np.inf if budget is None else budget - text
+    fixed = encoder_seconds(fitted[0].encoder)
+    _affordable(fitted[0], fixed, budget)
+    room = np.inf if budget is None else budget - fixed
     rungs = [_proved(rung, fitted[0], table, room) for rung in rungs]
     candidates = Candidates(fitted, rungs, table)
     while True:
@@ -93,7 +95,7 @@ def finish(
         if alone or over <= 1:
             break
         # Arithmetic counts what parts share twice, so it is seldom here, and never for long.
-        room = ROOM * min(room, estimated_seconds(model) - text) / over
+        room = ROOM * min(room, estimated_seconds(model) - fixed) / over
     mixed = candidates.mixed(choice.weights)
     found = Finished(
         model=model,
@@ -104,6 +106,21 @@ def finish(
         left_out={rung.name: rung.reason for rung in rungs if rung.reason},
     )
     return _settled(found, table, part=part, costs=matrix)
+
+
+def _affordable(fitted: Fitted, seconds: float, budget: float | None) -> None:
+    """Refuse an imputer that would take most of the time there is.
+
+    Raises ValueError.
+    """
+    if budget is None or fitted.encoder.filling is None or seconds <= MOST_FILLED * budget:
+        return
+    message = (
+        f'features.impute = "{fitted.encoder.filling.kind}" must leave time to answer, found: '
+        f"100,000 rows would take it about {seconds:.2g} s of the {budget:g} s of "
+        'train.inference_seconds; raise that, or let "mice" or "median" fill'
+    )
+    raise ValueError(message)
 
 
 def _proved(rung: FittedRung, fitted: Fitted, table: TrainingTable, budget: float) -> FittedRung:

@@ -28,7 +28,7 @@ from models.harvest import harvest
 from models.learner import Learner, TrainingFailed, run
 from models.objective import Target, loss_weights
 from models.population import Member, Population
-from models.settings import Plan, TrainSettings
+from models.settings import ENCODED, Plan, TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,15 +75,24 @@ class Encoded:
         return digest.hexdigest()
 
 
-def encode(table: TrainingTable, settings: TrainSettings, *, bins: int | None = None) -> Encoded:
+def encode(
+    table: TrainingTable,
+    settings: TrainSettings,
+    *,
+    bins: int | None = None,
+    encoder: Encoder | None = None,
+) -> Encoded:
     """Learn encoder and target scale per fold on its train rows, and encode every row once.
 
-    `bins` per number; left out, what the settings come to for the table.
+    `bins` per number; left out, what the settings come to for the table. An `encoder` that was
+    learned on the very table is taken as it is.
     """
     count = folds(table)
     device = device_of(settings)
     bins = settings.plan(train_rows(table)).bins if bins is None else bins
-    encoder = Encoder(bins=bins).fit(table)
+    if encoder is None:
+        how = {name: getattr(settings, name) for name in ENCODED}
+        encoder = Encoder(bins=bins, **how).fit(table)
     target = Target.fit(table, folds=count, log_target=settings.log_target)
     rows = _rows(table, encoder, target, settings, device)
     return Encoded(table=table, encoder=encoder, target=target, rows=rows)

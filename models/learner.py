@@ -9,13 +9,8 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import tempfile
-import threading
 import time
-import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -25,6 +20,7 @@ from torch import Tensor
 from models.objective import row_losses
 from models.optimize import PopulationOptimizer, ramp
 from models.population import Population, seeded
+from models.silent import silent_trainer
 from models.threads import one_thread
 
 if TYPE_CHECKING:
@@ -240,56 +236,12 @@ def run(learner: Learner) -> None:
     """Train for the epochs that are left, with everything of Lightning's that writes turned off."""
     left = learner.until - learner.epoch
     if left > 0 and learner.courses.alive:
-        with _quiet():
-            trainer = pl.Trainer(
-                accelerator="gpu" if learner.population.fold.is_cuda else "cpu",
-                devices=1,
-                max_epochs=left,
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                default_root_dir=tempfile.gettempdir(),
-            )
-            # A second thread buys a fifth on short fits, and takes it from the run's other processes.
-            short = learner.batches.steps * learner.batches.batch < SHORT_FIT
-            with _interruptible(), one_thread() if short else nullcontext():
-                trainer.fit(learner, datamodule=learner.batches)
+        # A second thread buys a fifth on short fits, and takes it from the run's other processes.
+        short = learner.batches.steps * learner.batches.batch < SHORT_FIT
+        with (
+            silent_trainer(epochs=left, gpu=learner.population.fold.is_cuda) as trainer,
+            one_thread() if short else nullcontext(),
+        ):
+            trainer.fit(learner, datamodule=learner.batches)
     if learner.until >= learner.epochs:
         learner.courses.close()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl+C through: Lightning would exit the process and ignore the signal from then on."""
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if main else None
-    try:
-        yield
-    except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's greetings and advice out of a run's output."""
-    loggers = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning.fabric")]
-    loggers += [logging.getLogger("pytorch_lightning.utilities.rank_zero")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric).*")
-            # Gradients lie side by side in one buffer, which torch finds odd; it is quicker so.
-            warnings.filterwarnings("ignore", message="grad and param do not obey")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -12,14 +12,16 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import difflib
+import operator
 import os
 import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,8 +116,14 @@ class Reader:
         """Prepare the columns of a reading or serving schema."""
         self.schema = schema
         self.columns = [Column.of(entry, schema.get("missing", ())) for entry in schema["columns"]]
+        self.formulas = [Formula(entry) for entry in schema.get("formulas", ())]
         self.rules = [
-            {**rule, "known": frozenset(_nfc(level) for level in rule.get("levels", ()))}
+            {
+                **rule,
+                "known": frozenset(_nfc(level) for level in rule.get("levels", ())),
+                "match": re.compile(rule.get("pattern", "")).fullmatch,
+                "columns": rule.get("columns") or [rule["column"]],
+            }
             for rule in schema.get("rules", ())
         ]
 
@@ -477,7 +485,7 @@ def read(
     """
     reader = Reader.of(schema)
     typed, faults = _read(frame, reader)
-    kinds = {column.name: column.kind for column in reader.columns}
+    kinds = {column.name: column.kind for column in (*reader.columns, *reader.formulas)}
     table = {name: _series(cells, kinds.get(name, "number")) for name, cells in typed.items()}
     return pd.DataFrame(table, index=pd.RangeIndex(len(frame))), untypable(frame, faults)
 
@@ -545,6 +553,8 @@ def _read(
         typed[column.name], faults[column.name] = cells
     for entry in reader.schema.get("derived", ()):
         typed[entry["name"]] = _part(typed[entry["column"]], entry["part"])
+    for formula in reader.formulas:
+        typed[formula.name] = formula.cells(typed, len(frame))
     return typed, faults
 
 
@@ -576,6 +586,265 @@ def _part(moments: np.ndarray, part: str) -> np.ndarray:
     return np.where(np.isnat(moments), np.nan, values)
 
 
+# ---------------------------------------------------------------- formulas
+
+
+class Formula:
+    """A column made from others in its row; the expression is interpreted, never run as Python.
+
+    A missing cell makes what is computed from it missing, and so does what has no finite value
+    (a division by zero, the logarithm of 0). `and`, `or`, `not` know three values, as SQL does.
+    """
+
+    def __init__(self, entry: Mapping[str, Any]) -> None:
+        """Parse `expression`; `result` is what it gives, `kind` what the column is to be."""
+        self.name, self.kind = str(entry["name"]), str(entry["kind"])
+        self.truth = entry.get("result") == "boolean"
+        self.tree = parsed(entry["expression"])
+
+    def cells(self, typed: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+        """Return the column's cells from typed ones."""
+        with np.errstate(all="ignore"):
+            found = _value(self.tree, typed)
+        if self.kind not in _TEXTUAL:
+            return np.broadcast_to(_finite(_as_numbers(found)), rows).copy()
+        if self.truth:
+            words = np.array(["False", "True", None], dtype=object)
+            found = words[np.where(np.isnan(found), 2, found).astype(np.intp)]
+        return np.broadcast_to(np.asarray(_as_texts(found), dtype=object), rows).copy()
+
+
+def parsed(expression: str) -> ast.expr:
+    """Parse an expression; a column's name that is no Python name stands in backquotes."""
+    plain = re.sub(r"`([^`]*)`", lambda name: f" col({_nfc(name[1])!r}) ", expression)
+    return ast.parse(f"({plain.strip()})", mode="eval").body
+
+
+def called(node: ast.expr) -> tuple[str, list[ast.expr], dict[str, ast.expr]] | None:
+    """Return name and arguments of `abs(x)`, `x.abs()`, `x.str.len()`, `x.dt.hour`; else None."""
+    function = node.func if isinstance(node, ast.Call) else node
+    arguments = list(node.args) if isinstance(node, ast.Call) else []
+    named = {str(k.arg): k.value for k in node.keywords} if isinstance(node, ast.Call) else {}
+    if isinstance(function, ast.Name) and isinstance(node, ast.Call):
+        return function.id, arguments, named
+    if not isinstance(function, ast.Attribute):
+        return None
+    name, on = function.attr, function.value
+    if isinstance(on, ast.Attribute) and on.attr in ("str", "dt"):
+        name, on = f"{on.attr}.{name}", on.value
+    return name, [on, *arguments], named
+
+
+def _value(node: Any, cells: Mapping[str, np.ndarray]) -> Any:
+    """Interpret one node: an array of cells, a plain value, or a list of plain values."""
+    interpret = NODES.get(type(node), _call)
+    return interpret(node, lambda part: _value(part, cells), cells)
+
+
+def _call(node: Any, value: Callable[[Any], Any], cells: Mapping[str, np.ndarray]) -> Any:
+    name, arguments, named = called(node) or ("", [], {})
+    if name == "col":
+        return cells[arguments[0].value]  # pyright: ignore[reportAttributeAccessIssue]
+    if name not in FUNCTIONS:
+        raise ValueError(f"a formula cannot hold {shown(ast.unparse(node))}")
+    options = {key: value(item) for key, item in named.items()}
+    return FUNCTIONS[name](*map(value, arguments), **options)
+
+
+def _joined(node: Any, value: Callable[[Any], Any], _: Any) -> Any:
+    join = BINARY[ast.BitAnd if isinstance(node.op, ast.And) else ast.BitOr]
+    return reduce(join, [_as_numbers(value(item)) for item in node.values])  # noqa: PD011 - no frame
+
+
+def _chained(node: Any, value: Callable[[Any], Any], _: Any) -> Any:
+    sides = [value(side) for side in (node.left, *node.comparators)]
+    pairs = zip(sides, node.ops, sides[1:], strict=False)
+    return reduce(BINARY[ast.BitAnd], [_relation(type(op), a, b) for a, op, b in pairs])
+
+
+def _binary(sign: type, left: Any, right: Any) -> Any:
+    if sign is ast.Sub and _sort(left) == _sort(right) == "date":  # in days
+        return (left - right) / np.timedelta64(1, "D")
+    return _finite(BINARY[sign](_as_numbers(left), _as_numbers(right)))
+
+
+def _sort(value: Any) -> str:
+    if isinstance(value, str):
+        return "text"
+    return {"O": "text", "M": "date"}.get(np.asarray(value).dtype.kind, "number")
+
+
+def _finite(numbers: Any) -> Any:
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _per_level(cells: np.ndarray, read: Callable[[Any], Any], missing: Any) -> np.ndarray:
+    """Apply `read` to each distinct cell; missing ones become `missing`."""
+    codes, levels = pd.factorize(cells)
+    found = np.empty(len(levels) + 1, dtype=object if missing is None else np.float64)
+    found[:-1] = [read(level) for level in levels]
+    found[-1] = missing
+    return found[codes]
+
+
+def _as_numbers(value: Any) -> Any:
+    """Read text as numbers, whatever is none as missing; a date is its days since 1970."""
+    if isinstance(value, str):
+        return _one_number(value, ".", None)
+    if _sort(value) == "date":
+        return _part(value, "days")
+    if _sort(value) == "text":
+        return _per_level(value, lambda text: _one_number(text, ".", None), np.nan)
+    return value
+
+
+def _as_texts(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if value != value else WHOLE.sub(r"\1", str(value))  # noqa: PLR0124 - NaN
+    if _sort(value) == "number":
+        return _per_level(value, lambda number: WHOLE.sub(r"\1", str(number)), None)
+    if _sort(value) == "date":
+        return _per_level(value, _date_text, None)
+    return value
+
+
+def _as_dates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _iso([value], None)[0] if ISO.fullmatch(value) else np.datetime64("NaT", "us")
+    if _sort(value) != "text":
+        return value
+    codes, levels = pd.factorize(value)
+    return np.array([*(_as_dates(text) for text in levels), "NaT"], "datetime64[us]")[codes]
+
+
+def _alike(*values: Any) -> list[Any]:
+    """Bring values to one sort: dates where one is a date, else numbers where one is a number."""
+    sorts = {_sort(value) for value in values}
+    if len(sorts) == 1:
+        return list(values)
+    return [(_as_dates if "date" in sorts else _as_numbers)(value) for value in values]
+
+
+def _gaps(value: Any) -> Any:
+    return pd.isna(value)
+
+
+def _relation(sign: type, left: Any, right: Any) -> Any:
+    if sign in (ast.In, ast.NotIn):
+        known = _isin(left, right)
+        return known if sign is ast.In else UNARY[ast.Not](known)
+    left, right = _alike(left, right)
+    gaps = _gaps(left) | _gaps(right)
+    return np.where(gaps, np.nan, np.asarray(RELATIONS[sign](left, right)).astype(np.float64))
+
+
+def _isin(cells: Any, levels: list[Any]) -> Any:
+    levels = levels if isinstance(levels, list) else [levels]
+    cells = _alike(cells, levels[0])[0]
+    found = np.isin(np.where(_gaps(cells), levels[0], cells), levels)
+    return np.where(_gaps(cells), np.nan, found)
+
+
+def _where(test: Any, yes: Any, no: Any) -> Any:
+    test, (yes, no) = _as_numbers(test), _alike(yes, no)
+    gap: Any = {"text": None, "date": np.datetime64("NaT", "us")}.get(_sort(yes), np.nan)
+    textual = _sort(yes) == "text"
+    yes, no = (np.asarray(v, dtype=object) if textual else v for v in (yes, no))
+    return np.where(np.isnan(test), gap, np.where(test != 0, yes, no))
+
+
+def _filled(cells: Any, value: Any) -> Any:
+    cells, value = _alike(cells, value)
+    return np.where(_gaps(cells), value, cells)
+
+
+def _either(left: Any, right: Any) -> Any:
+    true, gap = (left != 0) & (left == left), np.isnan(left) | np.isnan(right)  # noqa: PLR0124
+    true = true | ((right != 0) & (right == right))  # noqa: PLR0124 - not NaN
+    return np.where(true, 1.0, np.where(gap, np.nan, 0.0))
+
+
+def _negated(value: Any) -> Any:
+    return np.where(np.isnan(value), np.nan, np.asarray(value == 0).astype(np.float64))
+
+
+def _between(cells: Any, left: Any, right: Any) -> Any:
+    return BINARY[ast.BitAnd](_relation(ast.GtE, cells, left), _relation(ast.LtE, cells, right))
+
+
+def _numeric(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *values, **named: _finite(
+        function(*map(_as_numbers, values), **{k: _as_numbers(v) for k, v in named.items()})
+    )
+
+
+def _clipped(x: Any, lower: float = -np.inf, upper: float = np.inf) -> Any:
+    return np.clip(x, lower, upper)
+
+
+def _rounded(x: Any, digits: float = 0.0) -> Any:
+    return np.round(x, int(digits))
+
+
+def _text(function: Callable[..., Any], missing: Any = None) -> Callable[..., Any]:
+    """A function of one text and plain values, as one of all cells."""
+
+    def apply(cells: Any, *values: Any) -> Any:
+        texts = _as_texts(cells)
+        if texts is None or isinstance(texts, str):
+            return missing if texts is None else function(texts, *values)
+        return _per_level(texts, lambda text: function(text, *values), missing)
+
+    return apply
+
+
+def _date(part: str) -> Callable[..., Any]:
+    return lambda cells: _part(np.asarray(_as_dates(cells), "datetime64[us]"), part)
+
+
+UNARY: dict[type, Callable[..., Any]] = {
+    ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: _negated, ast.Invert: _negated,
+}  # fmt: skip
+BINARY: dict[type, Callable[..., Any]] = {
+    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide,
+    ast.FloorDiv: np.floor_divide, ast.Mod: np.mod, ast.Pow: np.power, ast.BitOr: _either,
+    ast.BitAnd: lambda left, right: _negated(_either(_negated(left), _negated(right))),
+}  # fmt: skip
+RELATIONS: dict[type, Callable[..., Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt,
+    ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+}  # fmt: skip
+NODES: dict[type, Callable[..., Any]] = {
+    ast.Constant: lambda n, *_: n.value if isinstance(n.value, str) else float(n.value),
+    ast.Name: lambda n, _, cells: cells[_nfc(n.id)],
+    ast.List: lambda n, value, _: list(map(value, n.elts)),
+    ast.Tuple: lambda n, value, _: list(map(value, n.elts)),
+    ast.UnaryOp: lambda n, value, _: UNARY[type(n.op)](_as_numbers(value(n.operand))),
+    ast.BinOp: lambda n, value, _: _binary(type(n.op), value(n.left), value(n.right)),
+    ast.IfExp: lambda n, value, _: _where(value(n.test), value(n.body), value(n.orelse)),
+    ast.BoolOp: _joined,
+    ast.Compare: _chained,
+}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": _numeric(np.abs), "sign": _numeric(np.sign), "sqrt": _numeric(np.sqrt),
+    "log": _numeric(np.log), "log10": _numeric(np.log10), "log1p": _numeric(np.log1p),
+    "exp": _numeric(np.exp), "floor": _numeric(np.floor), "ceil": _numeric(np.ceil),
+    "round": _numeric(_rounded), "clip": _numeric(_clipped),
+    "minimum": _numeric(np.minimum), "maximum": _numeric(np.maximum),
+    "number": _as_numbers, "text": _as_texts,
+    "where": _where, "fillna": _filled, "isin": _isin, "between": _between,
+    "isna": lambda cells: np.asarray(_gaps(cells)).astype(np.float64),
+    "notna": lambda cells: np.asarray(~_gaps(cells)).astype(np.float64),
+    "str.lower": _text(str.lower), "str.upper": _text(str.upper), "str.strip": _text(str.strip),
+    "str.len": _text(lambda text: float(len(text)), np.nan),
+    "str.contains": _text(lambda text, part: float(part in text), np.nan),
+    "str.startswith": _text(lambda text, part: float(text.startswith(part)), np.nan),
+    "str.endswith": _text(lambda text, part: float(text.endswith(part)), np.nan),
+    **{f"dt.{part}": _date(part) for part in ("year", "month", "day", "weekday", "hour", "days")},
+}  # fmt: skip
+"""What a formula may call; every one works on each row by itself."""
+
+
 # ---------------------------------------------------------------- rules
 
 
@@ -593,7 +862,11 @@ def judge(
     failing: dict[str, np.ndarray] = {}
     for rule in Reader.of(schema).rules:
         wanted = severity is None or rule.get("severity", "critical") == severity
-        if wanted and rule["type"] != "type" and rule["column"] in typed:
+        if not wanted or rule["type"] == "type" or any(n not in typed for n in rule["columns"]):
+            continue
+        if rule["type"] == "check":
+            failing[rule["id"]] = _fails(typed, rule)
+        else:
             failing[rule["id"]] = _breaks(np.asarray(typed[rule["column"]]), rule)
     return failing
 
@@ -610,11 +883,18 @@ def _breaks(cells: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
             return ~missing & ~np.isin(cells, np.array(rule["levels"], dtype=cells.dtype))
         return ~missing & ~np.array(list(map(rule["known"].__contains__, cells)), dtype=bool)
     if rule["type"] == "length":
-        sizes = (len(cell) if isinstance(cell, str) else 0 for cell in cells)
-        return np.fromiter(sizes, np.int64, len(cells)) > rule["max"]
+        sizes = np.fromiter(
+            (len(cell) if isinstance(cell, str) else 0 for cell in cells), np.int64, len(cells)
+        )
+        least, most = rule.get("min") or 0, rule.get("max") or np.inf
+        return ~missing & ((sizes < least) | (sizes > most))
+    if rule["type"] in ("pattern", "alphabet"):
+        codes, distinct = pd.factorize(cells)
+        fits = [rule["match"](str(text)) is not None for text in distinct]
+        return ~np.array([*fits, True], dtype=bool)[codes]
     raise ValueError(
         f"rule {shown(rule['id'])}: type must be one of type, present, range, levels, length, "
-        f"however: {shown(rule['type'])}"
+        f"pattern, alphabet, check, however: {shown(rule['type'])}"
     )
 
 
@@ -627,6 +907,60 @@ def _outside(cells: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
         high = np.array(rule["max"]).astype(cells.dtype)
         out |= cells >= high if rule.get("strict_max") else cells > high
     return out
+
+
+COMPARED = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "!=": operator.ne,
+}
+
+
+def _fails(typed: pd.DataFrame | Mapping[str, np.ndarray], rule: Mapping[str, Any]) -> np.ndarray:
+    """Return which rows meet all of `when` and fail some of `then`."""
+    failing = np.zeros(len(np.asarray(typed[rule["column"]])), dtype=bool)
+    for condition in rule["then"]:
+        met, known = _meets(typed, condition)
+        failing |= known & ~met
+    for condition in rule["when"]:
+        failing &= _meets(typed, condition)[0]
+    return failing
+
+
+def _meets(
+    typed: pd.DataFrame | Mapping[str, np.ndarray], condition: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows meet a condition, and in which it can be told: nothing compares with a gap."""
+    op, left = condition["op"], _compared(np.asarray(typed[condition["column"]]), condition)
+    there = ~pd.isna(left)
+    if op in ("present", "missing"):
+        return there == (op == "present"), np.ones(len(left), dtype=bool)
+    met = np.zeros(len(left), dtype=bool)
+    if op == "in":
+        met[there] = np.isin(left[there], np.array(condition["value"]).astype(left.dtype))
+        return met, there
+    if "other" in condition:
+        right = _compared(np.asarray(typed[condition["other"]]), condition)
+        there &= ~pd.isna(right)
+        right = right[there]
+    elif "ranks" in condition:
+        right = condition["ranks"].index(condition["value"])
+    else:
+        right = np.array(condition["value"]).astype(left.dtype)
+    met[there] = np.asarray(COMPARED[op](left[there], right), dtype=bool)
+    return met, there
+
+
+def _compared(cells: np.ndarray, condition: Mapping[str, Any]) -> np.ndarray:
+    """Return cells as they are compared: those of an ordered category by their place in the order."""
+    ranks = condition.get("ranks")
+    if not ranks:
+        return cells
+    places = {level: float(place) for place, level in enumerate(ranks)}
+    return np.array([places.get(cell, np.nan) for cell in cells], dtype=np.float64)
 
 
 # ---------------------------------------------------------------- answers
@@ -670,7 +1004,8 @@ def answer(
     broken = _broken(typed, faults, reader)
     bad = np.logical_or.reduce([*broken.values(), np.zeros(len(frame), dtype=bool)])
     if broken and on_bad_row == "error":
-        raise ValueError(_complaint(frame, faults, broken, bad))
+        columns = {rule["id"]: rule["columns"] for rule in reader.rules}
+        raise ValueError(_complaint(frame, faults, broken, bad, columns))
     answers = _answers(_run(session, inputs(typed, reader.schema), reader.schema), reader.schema)
     if on_bad_row == "null":
         for name, values in answers.items():
@@ -679,15 +1014,40 @@ def answer(
     return pd.DataFrame(answers, copy=False)
 
 
+def check(frame: pd.DataFrame, schema: Mapping[str, Any] | Reader) -> pd.DataFrame:
+    """Judge raw rows without answering them: `broken` and `warned`, the rule ids of each row.
+
+    `broken` lists what keeps a row from being answered (cells that cannot be typed, critical
+    rules), `warned` the rules that only warn.
+    """
+    reader = Reader.of(schema)
+    typed, faults = _read(frame, reader)
+    found = {}
+    for name, severity in (("broken", "critical"), ("warned", "warning")):
+        listed: list[list[str]] = [[] for _ in range(len(frame))]
+        for rule, rows in _broken(typed, faults, reader, severity).items():
+            for row in np.flatnonzero(rows):
+                listed[row].append(rule)
+        found[name] = pd.Series(listed, dtype=object)
+    return pd.DataFrame(found)
+
+
 def _broken(
-    typed: Mapping[str, np.ndarray], faults: Mapping[str, np.ndarray], reader: Reader
+    typed: Mapping[str, np.ndarray],
+    faults: Mapping[str, np.ndarray],
+    reader: Reader,
+    severity: str = "critical",
 ) -> dict[str, np.ndarray]:
     """Return the rules that some row breaks: untypable cells first, which are not also absent."""
     count = np.count_nonzero  # ten times faster than any() on one row
-    broken = {f"{name}.type": fault > 0 for name, fault in faults.items() if count(fault)}
-    columns = {rule["id"]: rule["column"] for rule in reader.rules}
-    for rule, rows in judge(typed, reader).items():
-        typed_rows = rows & (faults[columns[rule]] == 0) if columns[rule] in faults else rows
+    told = faults if severity == "critical" else {}
+    broken = {f"{name}.type": fault > 0 for name, fault in told.items() if count(fault)}
+    columns = {rule["id"]: rule["columns"] for rule in reader.rules}
+    for rule, rows in judge(typed, reader, severity).items():
+        typed_rows = rows
+        for name in columns[rule]:
+            if count(faults.get(name, ())):
+                typed_rows = typed_rows & (faults[name] == 0)
         if count(typed_rows):
             broken[rule] = typed_rows
     return broken
@@ -750,15 +1110,19 @@ def _complaint(
     faults: Mapping[str, np.ndarray],
     broken: Mapping[str, np.ndarray],
     bad: np.ndarray,
+    columns: Mapping[str, Sequence[str]],
 ) -> str:
     places, lines = _places(frame), []
     for row in np.flatnonzero(bad)[:SHOWN]:
         for rule in (rule for rule, rows in broken.items() if rows[row]):
-            name = rule.rpartition(".")[0]
-            value = shown(frame.iloc[row, places[name]]) if name in places else "no value"
-            code = int(faults[name][row]) if name in faults else 0
+            names = columns.get(rule) or [rule.rpartition(".")[0]]
+            cells = [
+                f"column {shown(n)}: {shown(frame.iloc[row, places[n]]) if n in places else 'no value'}"
+                for n in names
+            ]
+            code = 0 if rule in columns else int(faults[names[0]][row])
             lines.append(
-                f"row {row}, column {shown(name)}: {value} breaks {rule}"
+                f"row {row}, {', '.join(cells)} breaks {rule}"
                 + (f" ({FAULTS[code]})" if code else "")
             )
     return (
@@ -788,7 +1152,7 @@ def _threads() -> int:
 
 
 def _set_model() -> None:
-    """Hand MLflow the model: artifacts `graph` and `schema`, parameter `on_bad_row`."""
+    """Hand MLflow the model: artifacts `graph` and `schema`, parameters `on_bad_row` and `check`."""
     import json
     from pathlib import Path
 
@@ -807,8 +1171,10 @@ def _set_model() -> None:
             params: Any = None,
         ):
             del context
-            wish = (params or {}).get("on_bad_row", "error")
-            return answer(self.session, pd.DataFrame(model_input), self.reader, wish)
+            asked, rows = params or {}, pd.DataFrame(model_input)
+            if asked.get("check"):
+                return check(rows, self.reader)
+            return answer(self.session, rows, self.reader, asked.get("on_bad_row", "error"))
 
     set_model(Served())
 

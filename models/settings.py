@@ -16,6 +16,10 @@ from models.updates import PACE, UPDATES
 Auto = Literal["auto"]
 EARLY = 8
 """Epochs after which a member that had its best early, on thousands of rows, is believed."""
+ENCODED = (
+    "impute", "scale", "clip", "rare", "levels", "buckets", "drop_correlated", "keep", "seed",
+)  # fmt: skip
+"""Settings of the encoder."""
 WHOLE = ("members", "epochs", "batch", "width", "depth", "heads", "number_size", "bins", "patience")
 SEEDS = 1_000_003  # between the seeds of one setting's members and those of the next
 FAMILY: dict[str, dict[str, Any]] = {
@@ -69,6 +73,8 @@ class TrainSettings:
         class_weight: "balanced" gives every class the same total weight in the loss.
         log_target: learn log1p of the target; "auto" where its tail is heavy.
         label_smoothing: share of a label spread over all classes.
+        impute, scale, clip, rare, levels, buckets, drop_correlated, keep: of the encoder
+            (`models/encode.py`).
         seed: of everything random.
         precision: "double" for tests of exactness.
         device: "auto" takes a GPU where there is one.
@@ -95,6 +101,14 @@ class TrainSettings:
     class_weight: Literal["none", "balanced"] = "none"
     log_target: Auto | bool = "auto"
     label_smoothing: float = 0.0
+    impute: str = "median"
+    scale: str = "robust"
+    clip: float = 0.0
+    rare: int = 2
+    levels: int = 1024
+    buckets: int = 128
+    drop_correlated: float | None = None
+    keep: int | None = None
     seed: int = 0
     precision: Literal["single", "double"] = "single"
     device: Literal["auto", "cpu", "cuda"] = "auto"

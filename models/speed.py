@@ -16,6 +16,7 @@ from models.export import open_session, run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from models.encode import Encoder
     from models.model import Model
     from models.population import Member, Population
     from models.rungs import Form
@@ -25,6 +26,7 @@ ROWS_TIMED = 100_000
 CORES = 1.8  # what a second core adds is a little less than one core
 RATE = 50e9  # products and sums per second and core, what lies between the products included
 VISIT = 6e-9  # seconds and core for one node of a tree: half of the guesses which way fail
+FILLED = 1.2e-10  # seconds and core for one product of an imputer, all around it included
 CELL = 1.5e-7  # seconds and core to hand in one cell of text and find its code
 PRODUCT = (
     2e-9  # seconds and core for one product of a linear rung, in float64, all around it included
@@ -47,6 +49,8 @@ def _widest(model: Model) -> int:
         codes = folds * shape.numbers * shape.bins
         each = type(population.net).widest(population.config, shape)
         most = max(most, codes, members * each)
+    if model.networks and model.encoder.filling is not None:
+        most = max(most, model.encoder.filling.widest)
     return most
 
 
@@ -60,7 +64,15 @@ def estimated_seconds(model: Model) -> float:
         for part in model.networks
     )
     parts = sum(networks) + sum(form_seconds(part.form) for part in model.rungs)
+    if model.networks:  # rungs fill missing cells in their own ways
+        return parts + encoder_seconds(model.encoder)
     return parts + text_seconds(len(model.encoder.columns.categories))
+
+
+def encoder_seconds(encoder: Encoder) -> float:
+    """Return what text and missing numbers cost for 100,000 rows, whatever reads them."""
+    filled = 0.0 if encoder.filling is None else encoder.filling.products * FILLED
+    return text_seconds(len(encoder.columns.categories)) + filled * ROWS_TIMED / CORES
 
 
 def text_seconds(categories: int) -> float:

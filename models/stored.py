@@ -1,6 +1,7 @@
 """A training table on disk, for processes that train beside the one that made it.
 
 - Arrays as safetensors, texts as JSON: no pickle. Read back it is the very table.
+- What the encoder learned goes along: an imputer is not trained again in every process.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.encode import Columns, TrainingTable
+from models.encode import Columns, Encoder, TrainingTable
 from models.fit import Encoded, encode
 from models.settings import TrainSettings
 
@@ -38,13 +39,15 @@ def save_table(encoded: Encoded, settings: TrainSettings, folder: Path) -> None:
         words.append(levels.tolist())
         codes.append(code.astype(np.int64))
     stacked = np.stack(codes, axis=1) if codes else np.zeros((len(table.target), 0), np.int64)
-    save_file({**arrays, "codes": torch.from_numpy(stacked)}, folder / "table.safetensors")
+    learned = {f"encoder.{k}": v.contiguous() for k, v in encoded.encoder.state_dict().items()}
+    tensors = {**arrays, "codes": torch.from_numpy(stacked), **learned}
+    save_file(tensors, folder / "table.safetensors")
     described = {
         "columns": asdict(table.columns),
         "classes": table.classes,
         "words": words,
         "settings": asdict(settings),
-        "bins": encoded.encoder.bins,
+        "encoder": encoded.encoder.describe(),
     }
     draft = folder / ".table.json"
     draft.write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
@@ -67,4 +70,7 @@ def load_table(folder: Path) -> Encoded:
         columns=Columns(**columns),
         classes=described["classes"],
     )
-    return encode(table, TrainSettings(**described["settings"]), bins=described["bins"])
+    prefix = "encoder."
+    learned = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    encoder = Encoder.restore(described["encoder"], learned)
+    return encode(table, TrainSettings(**described["settings"]), encoder=encoder)

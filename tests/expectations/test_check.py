@@ -173,6 +173,22 @@ def test_a_custom_expectation_that_fails_says_what_was_found():
     assert "found 9.0" in failure.message
 
 
+def test_an_expectation_may_be_named_by_its_class():
+    custom = Custom(type="ExpectColumnMaxToBeBetween", kwargs={"column": "x", "max_value": 3})
+    found = rules(run(table(x=[9.0] * 30), custom, x=Column(kind="number")))
+    assert "found 9.0" in found["expectations[0].expect_column_max_to_be_between"].message
+
+
+@pytest.mark.parametrize("bound", ["2020-01-02", dt.date(2020, 1, 2)])
+def test_an_expectation_compares_dates_however_they_are_written(bound):
+    custom = Custom(
+        type="expect_column_min_to_be_between", kwargs={"column": "d", "min_value": bound}
+    )
+    days = [dt.datetime.fromisoformat("2020-01-01")] * 30
+    found = rules(run(table(d=days), custom, d=Column(kind="date")))
+    assert "found 2020-01-01" in found["expectations[0].expect_column_min_to_be_between"].message
+
+
 def test_an_expectation_that_raises_is_told_apart_from_one_that_fails():
     custom = Custom(
         type="expect_column_values_to_match_regex",

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import tomllib
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations.column import Column
-from expectations.contract import Contract, Custom, diff
-from expectations.contract_toml import dumps, expectation_types
+from expectations.acceptance import Acceptance
+from expectations.column import Column, Proposed
+from expectations.contract import Contract, Custom
+from expectations.contract_text import dumps
+from expectations.contract_toml import expectation_types
+from expectations.cross import Rule
+from expectations.history import Freshness, History
 
 TARGET = {"y": Column(role="target", kind="category", levels=("a", "b"))}
 
@@ -33,12 +40,36 @@ def full():
             "c": Column(
                 kind="category", levels=("x\ny", "z"), max_length=3, severity={"levels": "critical"}
             ),
+            "o": Column(
+                kind="category",
+                levels=("low", "high"),
+                ordered=True,
+                min_length=2,
+                alphabet="a-z-",
+                pattern="[a-z]+",
+                accepted={"levels": False},
+                proposed=Proposed(levels=("top",), missing_share=0.5),
+                applies={"levels": "training"},
+            ),
             "b": Column(kind="boolean", true=("yes",), false=("no",), replace={"oui": "yes"}),
             **TARGET,
         },
         expectations=(
             Custom(
                 type="expect_column_mean_to_be_between", kwargs={"column": "나이", "max_value": 3.5}
+            ),
+        ),
+        max_rows=1000,
+        history=History(fewer=0.5),
+        freshness=Freshness(column="d", max_age="2d"),
+        rules=(Rule(check='if 나이 > 3 then c present and o >= "low"', note="why"),),
+        acceptances=(
+            Acceptance(
+                version=3,
+                at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+                by="ann",
+                what=("everything",),
+                digest="00",
             ),
         ),
     )
@@ -63,6 +94,10 @@ def test_a_contract_survives_its_file(tmp_path):
     assert again.digest() == full().digest()
     assert list(again.columns) == list(full().columns)
     assert dumps(again) == dumps(full())
+
+
+def expectations_folder():
+    return f"{find_spec('great_expectations').submodule_search_locations[0]}/expectations/core"
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -120,6 +155,12 @@ def test_typos_name_file_line_key_and_the_nearest_name(tmp_path):
         ('kind = "number"\nseverity = { rnge = "critical" }', "'range'"),
         ('kind = "number"\ndecimal = ","\nthousands = ","', "decimal and thousands must differ"),
         ('kind = "number"\nformat = "%Y"', "format needs kind date"),
+        ('kind = "date"\nzone = "utc"', "'aware' or 'naive'"),
+        ('kind = "category"\nordered = true', "ordered needs levels"),
+        ('kind = "category"\npattern = "("', "pattern must be a regular expression"),
+        ('kind = "category"\nalphabet = "z-a"', "alphabet must be characters and ranges"),
+        ('kind = "category"\nmin_length = 3\nmax_length = 2', "min_length must not be above max_length"),
+        ('kind = "number"\napplies = "sometimes"', "'both', 'training' or 'serving'"),
         ("min = 3", "columns.a.kind: is required"),
     ],
 )  # fmt: skip
@@ -186,7 +227,12 @@ def test_a_severity_by_hand_wins():
 
 def test_row_rules_are_plain_json_with_agreed_ids():
     rules = {rule["id"]: rule for rule in full().row_rules()}
-    assert list(rules) == ["나이.range", "d.range", "t.range", "c.levels", "c.length"]
+    assert list(rules) == [
+        "나이.range", "d.range", "t.range", "c.levels", "c.length",
+        "o.levels", "o.length", "o.alphabet", "o.pattern",
+        'check.if 나이 > 3 then c present and o >= "low"',
+    ]  # fmt: skip
+    assert "o.levels" not in {rule["id"] for rule in full().serving_rules()}
     assert rules["나이.range"] == {
         "id": "나이.range", "column": "나이", "type": "range", "severity": "critical",
         "min": 0, "max": 120, "strict_min": False, "strict_max": True,
@@ -223,17 +269,11 @@ def test_a_role_that_a_kind_cannot_have_is_refused():
         contract(w=Column(kind="category")).with_roles({"w": "weight"})
 
 
-def test_a_diff_is_short_lines():
-    old = contract(
-        a=Column(kind="number", min=0, max=120), b=Column(kind="category", levels=("x", "y"))
-    )
-    new = contract(
-        a=Column(kind="number", min=0, max=130, note="new"),
-        b=Column(kind="category", levels=("x", "z")),
-        c=Column(kind="date"),
-    )
-    assert diff(old, old) == []
-    assert diff(old, new) == ["a.max: 120 -> 130", "b.levels: without y, with z", "c: column added"]
+@pytest.mark.parametrize("name", expectation_types())
+def test_every_expectation_may_be_named_by_its_class(name):
+    spec = (Path(expectations_folder()) / f"{name}.py").read_text("utf-8")
+    made = re.findall(r"^class (Expect\w+)\(", spec, re.MULTILINE)[0]
+    assert Custom(type=made).name.replace("chi_square", "chisquare") == name
 
 
 def test_expectation_types_are_known_without_importing_great_expectations():

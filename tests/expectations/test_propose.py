@@ -32,14 +32,28 @@ def profile(*columns, rows=1000, target=None):
 
 
 def proposed(*columns, **values):
-    return propose(profile(*columns, **values), target="y").columns
+    return propose(profile(*columns, **values), target="y").contract.columns
 
 
 def test_a_proposal_is_not_accepted_and_survives_its_file(tmp_path):
     made = propose(profile(column("x", "number", min=1, max=9)), target="y")
-    assert not made.accepted
-    made.dump(tmp_path / "c.toml")
-    assert Contract.load(tmp_path / "c.toml") == made
+    assert not made.contract.accepted
+    made.contract.dump(tmp_path / "c.toml", made.why)
+    assert Contract.load(tmp_path / "c.toml") == made.contract
+
+
+def test_a_proposal_states_its_margins_above_each_rule(tmp_path):
+    x = column("x", "integer", min=17, max=90, missing=12, missing_share=0.012)
+    c = column("c", "category", levels=[["a", 900], ["b", 3]], levels_complete=True)
+    made = propose(profile(x, c), target="y")
+    made.contract.dump(tmp_path / "c.toml", made.why)
+    text = (tmp_path / "c.toml").read_text("utf-8")
+    assert (
+        "# seen 17 to 90; half of that span is left on each side, but no other sign\nmin = 0"
+        in text
+    )
+    assert "# 2 levels in 903 cells; seldom: b 3\nlevels = [" in text
+    assert "# 12 of 1,000 cells are missing, surely under 3.73% (Clopper-Pearson" in text
 
 
 @pytest.mark.parametrize(
@@ -92,13 +106,13 @@ def test_levels_are_proposed_for_few_levels_only():
     assert found["sparse"].levels is None
 
 
-def test_missing_shares_get_slack_and_none_is_proposed_where_most_are_missing():
+def test_missing_shares_get_half_their_upper_bound_more_and_none_where_most_are_missing():
     found = proposed(
         column("a", "number"),
         column("b", "number", missing_share=0.2),
         column("c", "number", missing_share=0.9),
     )
-    assert [found[n].missing_share for n in "abc"] == [0.05, 0.35, None]
+    assert [found[n].missing_share for n in "abc"] == [0.021, 0.4, None]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +150,7 @@ def test_roles_of_the_settings_win_and_a_weight_must_be_positive():
         profile(column("k", "integer", distinct=1000), column("w", "number")),
         target="y",
         roles={"k": "id", "w": "weight"},
-    )
+    ).contract
     assert (made.columns["k"].kind, made.unique) == ("text", ("k",))
     assert made.row_rules("weight")[1] == {
         "id": "w.range", "column": "w", "type": "range", "severity": "critical",
@@ -148,7 +162,7 @@ def test_the_target_gets_its_classes_and_a_regression_its_range():
     assert proposed()["y"].levels == ("a", "b")
     numeric = profile(target={"kind": "number", "classes": None})
     numeric["columns"][0] |= {"kind": "number", "min": 5, "max": 50}
-    assert propose(numeric, target="y").columns["y"].max == 73
+    assert propose(numeric, target="y").contract.columns["y"].max == 73
 
 
 def test_a_target_that_is_not_there_is_refused():
@@ -164,9 +178,18 @@ def test_a_time_that_cannot_be_read_asks_for_its_format():
         propose(profile(column("t", "text")), target="y", roles={"t": "time"})
 
 
+def test_codes_get_their_alphabet_and_dates_their_zone():
+    code = column("k", "category", levels=[["K-1", 1]], length={"max": 3}, characters="-1K")
+    words = column("w", "category", levels=[["é!", 1]], length={"max": 3}, characters="!é")
+    date = column("d", "date", min="2019-03-01", max="2020-03-01", zone="naive")
+    found = proposed(code, words, date)
+    assert (found["k"].alphabet, found["w"].alphabet) == ("0-9A-Z-", None)
+    assert found["d"].zone == "naive"
+
+
 def test_the_proposal_is_plain_and_repeatable():
     made = profile(column("x", "number", min=1, max=9))
     assert (
-        propose(json.loads(json.dumps(made)), target="y").digest()
-        == propose(made, target="y").digest()
+        propose(json.loads(json.dumps(made)), target="y").contract.digest()
+        == propose(made, target="y").contract.digest()
     )

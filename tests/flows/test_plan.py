@@ -13,7 +13,7 @@ from flows.progress import Progress
 from flows.settings import load_spec
 
 SPEC = 'name = "p"\n[data]\nsource = "table.csv"\ntarget = "y"\n'
-BEFORE = ("load", "analyze", "contract", "engineer", "validate", "split")
+BEFORE = ("load", "analyze", "contract", "engineer", "validate", "split", "leaks")
 
 
 @pytest.fixture(scope="module")

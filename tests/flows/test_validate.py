@@ -47,8 +47,9 @@ def judge(tmp_path, write_spec):
         load(made, tmp_path)
         schema = reading_schema(made, contract)
         engineer(made, schema, tmp_path / "table.parquet", tmp_path)
-        typed, untypable = tmp_path / "typed.parquet", tmp_path / "untypable.parquet"
-        return validate(made, contract, schema, typed, untypable, tmp_path)
+        names = ("typed.parquet", "untypable.parquet", "table.parquet")
+        paths = [tmp_path / name for name in names]
+        return validate(made, contract, schema, *paths, tmp_path, refused=tmp_path / "refused")
 
     return run
 
@@ -75,10 +76,16 @@ def test_a_few_bad_rows_are_set_aside_with_their_cells(judge, tmp_path):
     assert (facts["quarantined"], facts["passed"]) == (2, 398)
     assert facts["rules"] == {"x.type": 1, "y.present": 1, "x.range": 1}
     aside = read_parquet(tmp_path / "quarantined.parquet")
-    assert aside.to_dict("records") == [
-        {"row": 3, "source": "data.csv", "record": 4, "rules": "x.type", "column": "x", "value": "5kg"},
-        {"row": 7, "source": "data.csv", "record": 8, "rules": "y.present; x.range", "column": "y; x", "value": "<missing>; -1.0"},
-    ]  # fmt: skip
+    named = ["row", "source", "record", "rule", "column", "value"]
+    assert aside.astype(object).where(aside.notna(), None).to_numpy().tolist() == [
+        [3, "data.csv", 4, "x.type", "x", "5kg"],
+        [7, "data.csv", 8, "y.present", "y", ""],
+        [7, "data.csv", 8, "x.range", "x", "-1"],
+    ]
+    assert list(aside) == named
+    kept = read_parquet(tmp_path / "set_aside.parquet")
+    assert kept["__row__"].tolist() == [3, 7]
+    assert kept[["x", "c", "y"]].to_numpy().tolist() == [["5kg", "b", "yes"], ["-1", "b", ""]]
     assert 3 not in read_parquet(tmp_path / "clean.parquet")["__row__"].tolist()
 
 
@@ -90,8 +97,73 @@ def test_one_bad_row_too_many_refuses_the_table(judge, tmp_path):
     )
     assert "x.type, column x: 2 of 100" in said
     assert "data.csv record 2: a" in said
-    assert json.loads((tmp_path / "validation.json").read_text("utf-8"))["quarantined"] == 2
+    refused = tmp_path / "refused"
+    assert json.loads((refused / "validation.json").read_text("utf-8"))["quarantined"] == 2
+    assert read_parquet(refused / "quarantined.parquet")["value"].tolist() == ["a", "b"]
+    assert read_parquet(refused / "set_aside.parquet")["__row__"].tolist() == [1, 2]
     assert not (tmp_path / "clean.parquet").exists()
+
+
+def test_a_rule_with_a_limit_of_its_own_refuses_the_table_and_is_told_first(judge):
+    contract = Contract(accepted=True, columns=columns(x=Column(kind="number", min=0)))
+    spec = SPEC + 'max_fraction = { total = 0.5, "x.range" = 0.01 }\n'
+    table = rows(100, x={1: "-1", 2: "-2", **dict.fromkeys(range(10, 30), "?")})
+    said = refusal(judge, table, contract, spec)
+    assert said.startswith(
+        "2 of 100 rows (2.00%) break x.range, at most 1% may be set aside by that "
+        '(data.max_fraction "x.range")'
+    )
+    assert said.index("x.range, column x: 2 of 100") < said.index("x.type, column x: 20 of 100")
+    assert "data.csv record 2: -1" in said
+
+
+def test_a_limit_by_column_that_holds_lets_the_table_pass_and_is_in_the_facts(judge):
+    spec = SPEC + 'max_fraction = { total = 0.5, x = 0.02, "c.*" = 0 }\n'
+    facts = judge(rows(100, x={1: "a", 2: "b"}), spec=spec)
+    assert facts["max_fraction"] == 0.5
+    assert [(x["name"], x["rows"], x["over"]) for x in facts["limits"]] == [
+        ("total", 2, False), ("x", 2, False), ("c.*", 0, False),
+    ]  # fmt: skip
+
+
+def test_a_rule_over_two_columns_lists_the_cells_of_both(judge, tmp_path):
+    table = [{**row, "z": str(i + 1)} for i, row in enumerate(rows(300))]
+    table[5]["z"] = "-2"
+    rule = {"id": "order", "check": "x <= z", "severity": "critical"}
+    contract = Contract.model_validate(
+        {"columns": columns(z=Column(kind="number")), "rules": [rule]}
+    )
+    facts = judge(table, contract, SPEC + 'max_fraction = { "check.order" = 0.01 }\n')
+    assert facts["rules"] == {"check.order": 1}
+    assert facts["limits"][1]["rows"] == 1
+    aside = read_parquet(tmp_path / "quarantined.parquet")
+    assert aside[["row", "rule", "column", "value"]].to_numpy().tolist() == [
+        [5, "check.order", "x", "5"], [5, "check.order", "z", "-2"],
+    ]  # fmt: skip
+
+
+def test_a_limit_that_names_nothing_is_a_settings_error(judge):
+    with pytest.raises(SettingsError, match=r"data\.max_fraction names x\.rnge.*mean x\.range"):
+        judge(
+            rows(),
+            Contract(columns=columns(x=Column(kind="number", min=0))),
+            SPEC + 'max_fraction = { "x.rnge" = 0.1 }\n',
+        )
+
+
+def test_a_long_cell_is_shortened_in_the_list_and_whole_in_the_row(judge, tmp_path):
+    judge(rows(200, x={5: "z" * 5000}))
+    (value,) = read_parquet(tmp_path / "quarantined.parquet")["value"]
+    assert value.startswith("zzz")
+    assert value.endswith("... (5,000 characters)")
+    assert len(value) == 1000
+    assert read_parquet(tmp_path / "set_aside.parquet")["x"].tolist() == ["z" * 5000]
+
+
+def test_every_bad_row_is_written_however_many_there_are(judge, tmp_path):
+    refusal(judge, rows(3000, x=dict.fromkeys(range(2500), "?")))
+    aside = read_parquet(tmp_path / "refused" / "quarantined.parquet")
+    assert aside["row"].tolist() == list(range(2500))
 
 
 def test_everything_that_is_wrong_is_told_at_once(judge):

@@ -23,3 +23,14 @@ def good(rows=ROWS):
 
 def as_csv(header, records, separator=","):
     return "\n".join(separator.join(line) for line in [header, *records]) + "\n"
+
+
+def cells(column, *values, every=False):
+    """Return a change that puts values into a column: into the first rows, or in turn into all."""
+
+    def change(header, records):
+        place = header.index(column)
+        for i in range(len(records) if every else len(values)):
+            records[i][place] = values[i % len(values)]
+
+    return change

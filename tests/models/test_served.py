@@ -377,6 +377,23 @@ def test_bad_rows_become_null_with_their_rules_on_request(session):
         served.answer(session, table(), serving, "drop")
 
 
+def test_rows_are_judged_without_an_answer_on_request():
+    serving = schema()
+    serving["rules"] += [
+        {"id": "city.pattern", "column": "city", "type": "pattern", "pattern": "[a-z]", "severity": "warning"},
+        {"id": "check.both", "column": "city", "columns": ["city", "seen"], "type": "check", "severity": "warning",
+         "when": [{"column": "나이", "op": ">", "value": 50}], "then": [{"column": "seen", "op": "present"}]},
+    ]  # fmt: skip
+    found = served.check(table(), serving)
+    assert found["broken"].tolist() == [
+        [], ["나이.present"], ["나이.range", "city.length", "seen.range"], ["나이.type"],
+    ]  # fmt: skip
+    assert found["warned"].tolist() == [[], ["city.levels"], ["city.levels", "city.pattern"], []]
+    bad = pd.DataFrame({"나이": ["60"], "city": ["a"], "seen": [None]})
+    assert served.check(bad, serving)["warned"].tolist() == [["check.both"]]
+    assert served.check(bad.iloc[:0], serving).shape == (0, 2)
+
+
 def test_large_frames_are_answered_in_pieces_with_the_same_answers(session, monkeypatch):
     serving = schema(classes=["n", "y"], class_kind="text")
     frame = pd.concat([pd.DataFrame(GOOD)] * 100, ignore_index=True)
@@ -402,6 +419,7 @@ typed = rows.assign(나이=pd.array([41, 80], dtype="Int64"), city=rows["city"].
 found = [model.predict(frame)["prediction"].tolist() for frame in (rows, typed)]
 bad = rows.assign(나이=["41", "x"])
 found.append(model.predict(bad, params={"on_bad_row": "null"})["bad_row"].tolist())
+found.append(model.predict(bad, params={"check": True}).to_dict("list"))
 for frame in (bad, rows.drop(columns="city")):
     try:
         model.predict(frame)
@@ -415,7 +433,9 @@ print(json.dumps(found))
 def test_mlflow_executes_the_file_and_a_fresh_process_asks_it(graph, tmp_path):
     import mlflow
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    from flows.logged_model import signature
 
     serving = schema(classes=["n", "y"], class_kind="text")
     (tmp_path / "schema.json").write_text(json.dumps(serving), encoding="utf-8")
@@ -423,7 +443,7 @@ def test_mlflow_executes_the_file_and_a_fresh_process_asks_it(graph, tmp_path):
     names = [column["name"] for column in serving["columns"]]
     signature = ModelSignature(
         inputs=Schema([ColSpec(AnyType(), name, required=False) for name in names]),
-        params=ParamSchema([ParamSpec("on_bad_row", "string", "error")]),
+        params=signature().params,
     )
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
@@ -445,9 +465,10 @@ def test_mlflow_executes_the_file_and_a_fresh_process_asks_it(graph, tmp_path):
     command = [sys.executable, "-I", str(tmp_path / "consumer.py"), uri, info.model_uri]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
-    text, typed, bad, error, absent, heavy = json.loads(answer.stdout.splitlines()[-1])
+    text, typed, bad, judged, error, absent, heavy = json.loads(answer.stdout.splitlines()[-1])
     assert text == typed == ["n", "y"]
     assert bad == ["", "나이.type"]
+    assert judged == {"broken": [[], ["나이.type"]], "warned": [[], []]}
     assert "나이.type (is not a number)" in error
     assert '"city"' in absent
     assert heavy == []
