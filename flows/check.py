@@ -11,7 +11,7 @@ from flows.home import open_home
 from flows.json_files import read_json
 from flows.maker import Maker
 from flows.quarantine_store import forget_refused
-from flows.stages import BEFORE_TRAINING
+from flows.stages import BEFORE_TRAINING, stages_of
 from flows.suspicions import of_use
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
     try:
         for stage in BEFORE_TRAINING:
             maker.make(stage.name)
-        if functions(spec):  # a person's own code is looked at like the rows that it makes
+        # A person's own code is looked at like the rows that it makes.
+        if functions(spec) and any(stage.name == "canary" for stage in stages_of(spec)):
             maker.make("canary")
     finally:
         maker.remember()

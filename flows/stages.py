@@ -164,6 +164,7 @@ STAGES = (
         settings=("data", "task", "split", "features", *FITTED, *(f"leaks.{n}" for n in CANARY)),
         call=calls.canary,
         reads=calls.user_code,
+        wanted=lambda spec: {spec.leaks.preprocessing, spec.leaks.selection} != {"off"},
     ),
     Stage(
         name="sweep",

@@ -51,7 +51,8 @@ def test_a_version_beside_the_constraints_is_named(installed):
 
 
 def test_time_zones_without_their_data_are_said(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tzdata", None)
+    for name in ("tzdata", *(n for n in sys.modules if n.startswith("tzdata."))):
+        monkeypatch.setitem(sys.modules, name, None)
     zoneinfo.reset_tzpath(to=[])
     zoneinfo.ZoneInfo.clear_cache()
     try:

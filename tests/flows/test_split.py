@@ -272,12 +272,6 @@ def test_an_id_that_repeats_is_reported_and_stays_together(tmp_path):
     assert set(ledger["side"][:10]) in ({"train"}, {"test"})
 
 
-def test_a_column_that_could_be_a_group_is_pointed_out(tmp_path):
-    frame = rows().assign(customer=[f"c{i // 3}" for i in range(300)])
-    facts, _ = run(tmp_path, frame)
-    assert any("data.group" in warning for warning in facts["warnings"])
-
-
 def test_twelve_rows_can_be_split(tmp_path):
     frame = rows(12).assign(y=["a", "b"] * 6)
     facts, _ = run(tmp_path, frame)
