@@ -15,7 +15,7 @@ run: $(STAMP)
 	$(BIN)/penstock run examples/breast_cancer.toml $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

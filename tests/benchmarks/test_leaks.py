@@ -13,6 +13,7 @@ from benchmarks.leaks_worlds import PLANTS, honest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_figure_comes_out():
     command = [sys.executable, "-m", "benchmarks.leaks", "--smoke", "--json"]

@@ -189,6 +189,7 @@ def test_refused_data_is_one_message_from_the_real_command(tmp_path, prefect_ser
     assert "ERROR" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ctrl_c_ends_a_run_with_one_line_and_a_record(tmp_path, prefect_server):
     (tmp_path / "slow.py").write_text(

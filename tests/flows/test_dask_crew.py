@@ -125,6 +125,7 @@ def _status(process):
         return "zombie"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "workers", [pytest.param(1, marks=pytest.mark.long), pytest.param(2, marks=pytest.mark.slow)]
 )
@@ -162,6 +163,7 @@ def test_a_cluster_of_our_own_comes_to_what_the_local_crew_does(tmp_path, local,
     assert dict(os.environ) == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_worker_that_is_killed_in_its_job_costs_nothing_but_time(tmp_path, local, capfd):
     killed, cut, ready = [], [], encoded()
@@ -290,6 +292,7 @@ def scheduler(tmp_path_factory):
         process.wait()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_scheduler_that_is_there_trains_the_same_and_forgets(tmp_path, local, scheduler, capfd):
     result = on_dask(tmp_path, address=scheduler)

@@ -24,7 +24,7 @@ def moved(module_runs):
     return home, first, second
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_first_model_has_nothing_to_drift_from_and_the_second_names_what_moved(
     moved, summary_schema
 ):
@@ -43,7 +43,7 @@ def test_the_first_model_has_nothing_to_drift_from_and_the_second_names_what_mov
     assert "2 of 2 columns differ" in page
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_batch_is_compared_with_the_rows_that_its_model_was_trained_on(moved, monkeypatch):
     home, *_ = moved
     monkeypatch.chdir(home.folder)
@@ -58,7 +58,7 @@ def test_a_batch_is_compared_with_the_rows_that_its_model_was_trained_on(moved, 
     assert {name for name, *_ in done["drift"]["labels"]["shares"]} <= {"yes", "no"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_profile_travels_sealed_with_the_evidence(moved):
     home, _, second = moved
     bundle = home.folder / ".penstock" / "runs" / second["run"] / "gate"

@@ -133,6 +133,7 @@ def test_a_bundle_that_was_changed_is_left_out_by_name(story):
     assert "referee.json" in found["left_out"][0]["why"]
 
 
+@pytest.mark.long
 def test_a_rolled_back_model_is_held_until_it_is_released(story, monkeypatch):
     monkeypatch.chdir(story.runs.folder)
     done = CliRunner().invoke(app, ["rollback", NAME, "--because", "complaints"])
@@ -150,6 +151,7 @@ def test_a_rolled_back_model_is_held_until_it_is_released(story, monkeypatch):
     assert moves[-2:] == [("rollback", 2, 1), ("no_worse", 1, 2)]
 
 
+@pytest.mark.long
 def test_a_champion_that_changes_while_it_is_compared_is_compared_anew(story, monkeypatch):
     """A person promotes another version between the comparison and the alias."""
     from flows.run import Run
@@ -171,6 +173,7 @@ def test_a_champion_that_changes_while_it_is_compared_is_compared_anew(story, mo
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
 
 
+@pytest.mark.long
 def test_a_gate_that_is_switched_off_registers_a_challenger_alone(story):
     before = story.runs.aliases()["champion"]
     summary = story.run("train.seed=21", "gate.mode='disabled'")
@@ -180,6 +183,7 @@ def test_a_gate_that_is_switched_off_registers_a_challenger_alone(story):
     assert story.runs.aliases()["challenger"] == summary["registered"]["version"]
 
 
+@pytest.mark.long
 def test_rules_that_fit_no_column_are_refused_before_training(story):
     summary, error = story.runs.run("gate.slices=['colur']")
     assert isinstance(error, SettingsError)

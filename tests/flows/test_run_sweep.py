@@ -45,7 +45,7 @@ def test_a_run_with_a_sweep_shows_its_trials_and_is_reused(home, summary_schema)
     folder = Path(summary.pop("folder"))
     summary_schema.validate(summary)
     assert summary["sweep"]["trials"] == 6
-    assert [s["name"] for s in summary["stages"]][6:8] == ["sweep", "train"]
+    assert [s["name"] for s in summary["stages"]][8:10] == ["sweep", "train"]
     assert 'id="sweep"' in (folder / "report.html").read_text("utf-8")
     parents, trials = runs_of(home)
     first = parents[summary["run"]].info.run_id
@@ -61,6 +61,7 @@ def test_a_run_with_a_sweep_shows_its_trials_and_is_reused(home, summary_schema)
     assert parents[again["run"]].data.tags["penstock.sweep.trials"] == first
 
 
+@pytest.mark.long
 def test_the_winner_is_trained_again_without_a_search_by_the_lines_of_its_file(home):
     summary, error = home.run()
     assert error is None
@@ -75,6 +76,7 @@ def test_the_winner_is_trained_again_without_a_search_by_the_lines_of_its_file(h
         assert again["settings"]["train"][name] == value
 
 
+@pytest.mark.long
 def test_a_run_killed_in_its_sweep_goes_on_to_the_same_champion(
     home, small_runs, small_settings, tmp_path
 ):

@@ -39,7 +39,13 @@ def started(home, *options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGINT, signal.SIGKILL)),
+    ],
+)
 def test_the_printed_example_is_answered_and_no_process_is_left(first_run, number):
     process, said = started(first_run)
     (server,) = psutil.Process(process.pid).children()

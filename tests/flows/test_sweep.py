@@ -214,7 +214,14 @@ KILLED = """
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "sign", ["*/groups/0002-*/done.json", "batch-0000.json", "*/groups/0008-*"]
+    "sign",
+    [
+        "batch-0000.json",
+        *(
+            pytest.param(sign, marks=pytest.mark.long)
+            for sign in ("*/groups/0002-*/done.json", "*/groups/0008-*")
+        ),
+    ],
 )
 def test_a_sweep_killed_at_any_rung_comes_to_what_an_undisturbed_one_comes_to(swept, folder, sign):
     code = [sys.executable, "-c", textwrap.dedent(KILLED), str(folder / "spec.toml")]

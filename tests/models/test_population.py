@@ -228,6 +228,7 @@ def test_the_schedule_warms_up_then_never_rises():
     assert falling[-1] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.slow  # the exporter; tests/models/test_export.py runs it on every push
 def test_encoder_and_population_export_as_one_graph(encoder, table, tmp_path):
     import onnxruntime
