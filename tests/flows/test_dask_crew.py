@@ -379,7 +379,7 @@ lr = { low = 1e-3, high = 3e-2, log = true }
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_stage_searches_the_same_on_a_cluster(tmp_path, small_settings, table, monkeypatch):
     reached, connected = [], dask_client.connected
     monkeypatch.setattr(

@@ -166,7 +166,7 @@ def test_a_run_that_fails_frees_its_name(tmp_path):
         pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_four_processes_at_once_leave_a_healthy_database(tmp_path):
     import sqlite3
 
