@@ -15,7 +15,6 @@ import os
 import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from benchmarks.commands import PENSTOCK, timed
 from benchmarks.sweep_rivals import RIVALS, Sides
 from flows.home import open_home
 from flows.json_files import read_json
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from flows.sides import Judged
 
-PENSTOCK = Path(sys.executable).parent / "penstock"
 ADULT = (
     "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,"
     "race,sex,capital_gain,capital_loss,hours_per_week,native_country,income"
@@ -142,23 +141,10 @@ def _settings(table: Table, place: Path) -> Path:
 
 def _penstock(words: list[str], place: Path) -> tuple[str, dict[str, float]]:
     """Run a command in `place`; return its output, wall and CPU seconds."""
-    left_out = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "PENSTOCK_HOME")
-    environment = {k: v for k, v in os.environ.items() if k not in left_out}
-    started, cpu = time.perf_counter(), _cpu()
-    done = subprocess.run(
-        [str(PENSTOCK), *words],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode not in (0, 4):
-        raise SystemExit(
-            f"penstock {words[0]} ended with {done.returncode}:\n{done.stderr[-3000:]}"
-        )
-    spent = {"wall_s": time.perf_counter() - started, "cpu_s": _cpu() - cpu}
-    return done.stdout, {f"penstock_{name}": value for name, value in spent.items()}
+    cpu = _cpu()
+    seconds, out = timed([PENSTOCK, *words], place)
+    spent = {"wall_s": seconds, "cpu_s": _cpu() - cpu}
+    return out, {f"penstock_{name}": value for name, value in spent.items()}
 
 
 def _made(settings: Path, overrides: list[str]) -> tuple[Judged, Path]:

@@ -19,6 +19,7 @@ from expectations.column import Column
 from expectations.contract import Contract, Custom
 from expectations.cross import Rule
 from expectations.failure import shown
+from expectations.toml_lines import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -176,15 +177,7 @@ def _path_of(line: str) -> tuple[str, ...] | None:
         values: Any = tomllib.loads(line)
     except tomllib.TOMLDecodeError:
         return None
-    keys: list[str] = []
-    while isinstance(values, dict | list) and values:
-        if isinstance(values, list):
-            values = values[0]
-            continue
-        key = next(iter(values))
-        keys.append(key)
-        values = values[key]
-    return tuple(keys) or None
+    return names_of(values) or None
 
 
 def _line(places: Mapping[tuple[str, ...], int], keys: tuple[str, ...]) -> int | None:

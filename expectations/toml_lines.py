@@ -105,18 +105,19 @@ def _parses(text: str) -> bool:
 
 
 def _header(line: str) -> Path:
-    return _names(tomllib.loads(line))
+    return names_of(tomllib.loads(line))
 
 
 def _key(line: str) -> Path:
     """Return the dotted key of a line; what stands before the first `=` that is one."""
     for place, character in enumerate(line):
         if character == "=" and _parses(f"{line[:place]}= 0"):
-            return _names(tomllib.loads(f"{line[:place]}= 0"))
+            return names_of(tomllib.loads(f"{line[:place]}= 0"))
     return ()
 
 
-def _names(values: Any) -> Path:
+def names_of(values: Any) -> Path:
+    """Return the names that lead to the one value of parsed TOML, list entries left out."""
     names: list[str] = []
     while isinstance(values, dict | list) and values:
         if isinstance(values, list):

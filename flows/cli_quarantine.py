@@ -73,9 +73,10 @@ def show(
     """Show every cell that a run set a row aside for: part, record, rule, column, value."""
     with for_people():
         from flows import quarantine_shown, quarantine_words
+        from flows.scored import check_place
 
         if out is not None:
-            quarantine_shown.check_place(out)
+            check_place(out, "--out")
         home, index, _ = _found(what, None)
         found = quarantine_shown.table(home, index, rule, rows=rows)
         if out is not None:

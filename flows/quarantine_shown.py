@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
 from flows import quarantine_store
-from flows.errors import PenstockError, SettingsError
+from flows.errors import PenstockError
 from flows.quarantine_limits import meets
 
 if TYPE_CHECKING:
@@ -17,23 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.home import Home
-
-FORMS = (".csv", ".parquet")
-
-
-def check_place(out: Path) -> None:
-    """Refuse a file that cannot be written, before any work is done.
-
-    Raises:
-        SettingsError: `out` is neither CSV nor Parquet, or has no folder.
-
-    """
-    if out.suffix not in FORMS:
-        msg = f"--out must end in {' or '.join(FORMS)}, found {out.name!r}"
-        raise SettingsError(msg)
-    if not out.absolute().parent.is_dir():
-        msg = f"--out must lie in a folder that exists, found {out.absolute().parent}"
-        raise SettingsError(msg)
 
 
 def table(home: Home, index: Mapping[str, Any], rule: str | None, *, rows: bool) -> pa.Table:

@@ -79,6 +79,8 @@ def answer_all(
     if out.resolve() in [path.resolve() for path in table.files]:
         msg = f"OUT must not be a file that is read, found {out} among those of IN"
         raise SettingsError(msg)
+    if chosen.unwatched:
+        say(f"drift is not looked at: {chosen.unwatched}")
     say("loading the model")
     with Answerer(chosen.folder, chosen.said) as answerer:
         return Scoring(chosen, table, answerer, out, say).run()
@@ -102,6 +104,8 @@ class Chosen:
     """Over the digests of all its files."""
     profile: Mapping[str, Any] | None = None
     """Of the rows that it was trained on, by which drift is told; None where it has none."""
+    unwatched: str = ""
+    """Why its profile cannot be trusted; drift is not looked at then."""
 
     @classmethod
     def of(cls, model: str, spec: Path | None = None) -> Chosen:
@@ -114,8 +118,10 @@ class Chosen:
         version = resolve(home, model)
         folder = fetched(home, version)
         digest = digest_of(manifest(version))
-        profile = profile_of(home, version)
-        return cls(version=version, folder=folder, digest=digest, profile=profile)
+        profile, trouble = profile_of(home, version)
+        return cls(
+            version=version, folder=folder, digest=digest, profile=profile, unwatched=trouble
+        )
 
     @property
     def said(self) -> str:

@@ -34,13 +34,13 @@ LEAST = 30
 LABELS = 1_000
 
 
-def profile_of(home: Home, version: Any) -> dict[str, Any] | None:
-    """Return the profile of a version's training rows; None where there is none to be trusted."""
+def profile_of(home: Home, version: Any) -> tuple[dict[str, Any] | None, str]:
+    """Return the profile of a version's training rows, or None and why it is not to be trusted."""
     with tempfile.TemporaryDirectory(prefix="penstock-profile-") as place:
         try:
-            return training_profile(home, version, Path(place))
-        except Exception:  # noqa: BLE001 - rows are scored without it as well
-            return None
+            return training_profile(home, version, Path(place)), ""
+        except Exception as error:  # noqa: BLE001 - rows are scored without it as well
+            return None, str(error)
 
 
 @dataclass(kw_only=True)

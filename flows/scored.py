@@ -19,6 +19,7 @@ import os
 from typing import TYPE_CHECKING, Any, Self
 
 from flows.errors import PenstockError, SettingsError
+from flows.whole_files import flush
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,18 +34,18 @@ GROUP_ROWS, GROUP_BYTES = 131_072, 1 << 26
 """Of one row group of Parquet: few enough for memory, many enough to be read quickly."""
 
 
-def check_place(out: Path) -> None:
-    """Refuse a file that cannot be written, before any work is done.
+def check_place(out: Path, option: str = "OUT") -> None:
+    """Refuse a file that cannot be written, before any work is done; `option` named it.
 
     Raises:
         SettingsError: `out` is neither Parquet nor CSV, or has no folder.
 
     """
     if out.suffix not in FORMS:
-        msg = f"OUT must end in {' or '.join(FORMS)}, found {out.name!r}"
+        msg = f"{option} must end in {' or '.join(FORMS)}, found {out.name!r}"
         raise SettingsError(msg)
     if not out.absolute().parent.is_dir():
-        msg = f"OUT must lie in a folder that exists, found {out.absolute().parent}"
+        msg = f"{option} must lie in a folder that exists, found {out.absolute().parent}"
         raise SettingsError(msg)
 
 
@@ -77,22 +78,14 @@ class Output:
         """Write what was counted, make all of it durable and put it in its place."""
         with _writable(self.out):
             beside = self.form.close({**self.facts, **counts})
-            _durable(self.draft)
+            flush(self.draft)
             self.draft.replace(self.out)
             place = self.out.with_name(f"{self.out.name}.json")
             if beside:
                 self.draft.write_text(beside, encoding="utf-8")
-                _durable(self.draft)
+                flush(self.draft)
                 self.draft.replace(place)
-            _durable(self.out.parent)
-
-
-def _durable(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            flush(self.out.parent)
 
 
 @contextlib.contextmanager
