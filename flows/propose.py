@@ -95,21 +95,27 @@ def propose(
     warnings = _names_given(names, writing)
     if test is not None:
         warnings += _given_test(test, draft, folder)
+    decided, warned = _decided(draft, folder)
+    draft.sweep = dict(SWEEP)
+    draft.why["sweep.trials"] = "settings that are tried before the training; without [sweep]: none"
+    draft.why["sweep.budget"] = "the longest that they may take"
+    said, warnings = said + decided, warnings + warned
+    draft.remarks = warnings
+    return Proposal(stem=stem, settings_text=draft.text(), decisions=said, warnings=warnings)
+
+
+def _decided(draft: Draft, folder: Path) -> tuple[list[str], list[str]]:
+    """Settle from the data how cells are read and what columns are; return it, and warnings."""
     profile, table = _profile(draft, folder)
-    if labels := roles.one_spelling(draft, profile):
-        said += labels
+    said = roles.one_spelling(draft, profile)
+    if said:
         profile, table = _profile(draft, folder)
     absent, likely = missing.declare(draft, profile, table)
     written = [*marks.numbers(draft, profile, table), *marks.dates(draft, profile, table)]
     if absent or written:
         profile, table = _profile(draft, folder)
-    said += roles.decide(draft, profile, table) + written + absent
-    warnings += likely + roles.warn(draft, profile, table)
-    draft.sweep = dict(SWEEP)
-    draft.why["sweep.trials"] = "settings that are tried before the training; without [sweep]: none"
-    draft.why["sweep.budget"] = "the longest that they may take"
-    draft.remarks = warnings
-    return Proposal(stem=stem, settings_text=draft.text(), decisions=said, warnings=warnings)
+    said = [*said, *roles.decide(draft, profile, table), *written, *absent]
+    return said, [*likely, *roles.warn(draft, profile, table)]
 
 
 def written_path(source: str, folder: Path) -> str:
