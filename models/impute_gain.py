@@ -9,23 +9,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from contextlib import nullcontext
+from typing import Self
 
 import numpy as np
-import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+from threadpoolctl import threadpool_limits
 
-from models.impute_net import Dense, joined, train
+from models.impute_layers import Layers
+from models.impute_net import FEW
 from models.impute_space import Arrays, finite, moved, unit
-from models.population import seeded
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-PURPOSE = 0x4741494E  # of the generator
+PURPOSE = 0x4741494E  # of the generator of random numbers
 NOISE = 0.01  # missing cells are shown as uniform noise of this size while it trains
 
 
@@ -56,8 +50,11 @@ class Gain(Arrays):
         numbers = finite(numbers)
         space = unit(numbers)
         course = _Course(self, numbers, moved(numbers, space), hints)
-        skipped = train(course, steps=self.steps, products=course.products)
-        self.arrays = {**space, **course.averaged().arrays(2 * numbers.shape[1])}
+        alone = course.generator.flat.size * self.batch < FEW
+        with threadpool_limits(limits=1) if alone else nullcontext():
+            skipped = sum(not course.step(place) for place in range(self.steps))
+        learned = course.generator.arrays(course.running, 2 * numbers.shape[1])
+        self.arrays = {**space, **learned}
         self.facts = {"steps": self.steps, "skipped": skipped}
         return self
 
@@ -68,64 +65,44 @@ class _Course:
     def __init__(
         self, made_by: Gain, numbers: np.ndarray, z: np.ndarray, hints: np.ndarray | None
     ) -> None:
-        self.made_by = made_by
-        self.random = seeded(PURPOSE, made_by.seed)
-        self.z = torch.from_numpy(z).float()
-        self.there = torch.from_numpy(~np.isnan(numbers)).float()
+        self.made_by, self.rng = made_by, np.random.default_rng([PURPOSE, made_by.seed])
+        self.z = z.astype(np.float32)
+        self.there = (~np.isnan(numbers)).astype(np.float32)
         known = np.zeros((len(z), 0)) if hints is None else hints
-        self.known = torch.from_numpy(np.ascontiguousarray(known)).float()
-        n, k = z.shape[1], self.known.shape[1]
-        width = made_by.width or max(n, 8)
-        sizes = [2 * n + k, width, width, n]
-        self.generator = Dense(sizes, plain, self.random, normal=True)
-        self.discriminator = Dense(sizes, plain, self.random, normal=True)
-        self.running = [p.detach().clone() for p in self.generator.parameters()]
-        self.optimizers = [
-            torch.optim.Adam(net.parameters(), lr=made_by.lr, fused=True) for net in self.modules()
-        ]
-        self.products = made_by.batch * sum(a * b for a, b in pairwise(sizes))
-
-    def modules(self) -> Iterator[Dense]:
-        yield from (self.discriminator, self.generator)
+        self.known = known.astype(np.float32)
+        self.n = z.shape[1]
+        width = made_by.width or max(self.n, 8)
+        sizes = [2 * self.n + known.shape[1], width, width, self.n]
+        self.generator, self.discriminator = (Layers(sizes, self.rng) for _ in range(2))
+        self.running = self.generator.flat.copy()
 
     def step(self, place: int) -> bool:
-        rows = torch.randint(len(self.z), (self.made_by.batch,), generator=self.random)
+        """Take step `place`; False where something was not finite and did not change."""
+        made_by, rng, n = self.made_by, self.rng, self.n
+        rows = rng.integers(0, len(self.z), made_by.batch)
         z, there, known = self.z[rows], self.there[rows], self.known[rows]
-        noise = NOISE * torch.rand(z.shape, generator=self.random)
-        hint = there * (torch.rand(z.shape, generator=self.random) < self.made_by.hint)
-        shown = there * z + (1 - there) * noise
-        guess = torch.sigmoid(self.generator(joined(shown, there, known)))
-        filled = there * z + (1 - there) * guess
-        told = self.discriminator(joined(filled.detach(), hint, known))
-        whole = self._down(0, binary_cross_entropy_with_logits(told, there))
-        told = self.discriminator(joined(filled, hint, known))
-        fooled = ((1 - there) * softplus(-told)).mean()
-        kept = ((there * (z - guess)) ** 2).mean() / there.mean().clamp(min=1e-6)
-        whole &= self._down(1, fooled + self.made_by.alpha * kept)
-        keep = min(self.made_by.mean, (place + 1) / (place + 10))
-        with torch.no_grad():
-            for mean, now in zip(self.running, self.generator.parameters(), strict=True):
-                mean.lerp_(now, 1 - keep)
+        gone, count = 1 - there, np.float32(1 / z.size)
+        shown = z + gone * (NOISE * rng.random(z.shape, dtype=np.float32))  # z is 0 where gone
+        guess = _sigmoid(self.generator.forward(np.hstack([shown, there, known])))
+        hint = there * (rng.random(z.shape, dtype=np.float32) < made_by.hint)
+        filled = np.hstack([z + gone * guess, hint, known])
+        # The mean of cross-entropies has this derivative by the logits.
+        self.discriminator.backward((_sigmoid(self.discriminator.forward(filled)) - there) * count)
+        whole = self.discriminator.step(made_by.lr)
+        fooled = _sigmoid(self.discriminator.forward(filled))
+        found = self.discriminator.inward((fooled - 1) * gone * count, n)
+        weight = 2 * made_by.alpha * count / max(float(there.mean()), 1e-6)
+        found = gone * found + np.float32(weight) * there * (guess - z)
+        self.generator.backward(found * guess * (1 - guess))
+        whole &= self.generator.step(made_by.lr)
+        keep = min(made_by.mean, (place + 1) / (place + 10))
+        self.running += np.float32(1 - keep) * (self.generator.flat - self.running)
         return whole
 
-    def _down(self, which: int, loss: Tensor) -> bool:
-        """Take one network's step, unless its loss is not finite."""
-        optimizer = self.optimizers[which]
-        optimizer.zero_grad()
-        if not bool(torch.isfinite(loss)):
-            return False
-        loss.backward()
-        optimizer.step()
-        return True
 
-    def averaged(self) -> Dense:
-        """Return the generator with its running mean for weights."""
-        with torch.no_grad():
-            for mean, now in zip(self.running, self.generator.parameters(), strict=True):
-                now.copy_(mean)
-        return self.generator
-
-
-def plain(out: Tensor, _: Tensor | None) -> Tensor:
-    """Rectify a layer's answer."""
-    return torch.relu(out)
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + e^-x) in a form that cannot overflow."""
+    out = np.tanh(0.5 * x)
+    out *= 0.5
+    out += 0.5
+    return out

@@ -35,23 +35,14 @@ class Dense(nn.Module):
         sizes: Sequence[int],
         between: Callable[[Tensor, Tensor | None], Tensor],
         generator: torch.Generator,
-        *,
-        normal: bool = False,
     ) -> None:
-        """Draw weights uniformly within 1 / sqrt(in), as torch does.
-
-        With `normal` from a normal distribution of variance 2 / in, and biases are 0.
-        """
+        """Draw weights uniformly within 1 / sqrt(in), as torch does."""
         super().__init__()
         self.between = between
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for size, out in pairwise(sizes):
             bound = max(size, 1) ** -0.5
-            if normal:
-                drawn = torch.randn(size + 1, out, generator=generator) * (2**0.5 * bound)
-                drawn[-1] = 0.0
-            else:
-                drawn = torch.rand(size + 1, out, generator=generator) * (2 * bound) - bound
+            drawn = torch.rand(size + 1, out, generator=generator) * (2 * bound) - bound
             self.weights.append(nn.Parameter(drawn[:-1].clone()))
             self.biases.append(nn.Parameter(drawn[-1].clone()))
 

@@ -55,7 +55,7 @@ def test_columns_that_follow_from_others_are_filled_better_than_by_medians(name)
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("masked", {"steps": 200}), ("gain", {"steps": 400})]
+    ("name", "options"), [("masked", {"steps": 200}), ("gain", {"steps": 2_000})]
 )
 def test_networks_learn_to_fill(name, options):
     whole, gaps = line(share=0.2)
