@@ -23,6 +23,7 @@ SECTIONS = (
     ("split", "SplitSpec"),
     ("leaks", "LeaksSpec"),
     ("features", "FeaturesSpec"),
+    ("features.reduce", "ReduceSpec"),
     ("train", "TrainSpec"),
     ("sweep", "SweepSpec"),
     ("sweep.space", "SpaceSpec"),
@@ -46,7 +47,7 @@ def page() -> str:
         parts.append("| key | default | meaning |\n|---|---|---|")
         required = body.get("required", [])
         for key, field in body["properties"].items():
-            if "$ref" in field or key in ("path", "decision", "sweep", "space"):
+            if "$ref" in field or key in ("path", "decision", "sweep", "space", "reduce"):
                 continue
             text = " ".join(field.get("description", "").split()).replace("|", "\\|")
             parts.append(f"| `{key}` | {_default(key, field, required)} | {text} |")

@@ -23,10 +23,10 @@ NUMBERS = (
     (r"[+-]?\d{1,3}([ '\u2019\u00a0\u202f]\d{3})+([.,]\d+)?", "marks between digits: set thousands"),
     (r"[+-]?(inf|infinity|1e\d{3,})", "infinite numbers: correct the source"),
     (r"[+-]?\d{16,}", 'integers beyond 2^53 lose digits: declare kind = "category" or "text"'),
-    (r"[+-]?[\d.,]+ *%", "percent signs: strip them at the source"),
+    (r"[+-]?[\d.,]+ *%", 'percent signs: set unit = "%" in [data.columns.NAME] of the settings'),
     (r"[\u20a9$\u20ac\u00a3\u00a5] *[\d.,]+|[\d.,]+ *[\u20a9$\u20ac\u00a3\u00a5\uc6d0]",
-     "currency signs: strip them at the source"),
-    (r"[+-]?[\d.,]+ *[^\W\d_]{1,4}", "units after the number: strip them at the source"),
+     "currency signs: set unit in [data.columns.NAME] of the settings, or strip them at the source"),
+    (r"[+-]?[\d.,]+ *[^\W\d_]{1,4}", "units after the number: set unit in [data.columns.NAME] of the settings"),
 )  # fmt: skip
 DATES = (
     (r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}.*", 'say which is the day: set format, such as "%d/%m/%Y"'),

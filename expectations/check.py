@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from expectations.contract import Contract
+    from expectations.witnesses import Frame
 
 
-def check(frame: pd.DataFrame, contract: Contract) -> CheckResult:
+def check(frame: Frame, contract: Contract) -> CheckResult:
     """Judge a typed table by its contract.
 
     Args:
         frame: typed columns by exact name, in any order, others beside them ignored; missing
-            cells are NaN, NaT or None. Row positions count from 0, whatever the index is.
+            cells are NaN, NaT or None. Row positions count from 0, whatever the index is. A data
+            frame, or a table on disk that gives its columns when they are asked for.
         contract: columns it names that `frame` does not have are not judged here: that they are
             there is `expectations.columns`' to check.
 
@@ -38,9 +40,10 @@ def check(frame: pd.DataFrame, contract: Contract) -> CheckResult:
         ValueError: an expectation's own arguments are refused by Great Expectations.
 
     """
-    if frame.empty:
+    if not len(frame):
         return _nothing(contract)
-    frame = frame.set_axis(pd.RangeIndex(len(frame)), axis=0)
+    if isinstance(frame, pd.DataFrame):
+        frame = frame.set_axis(pd.RangeIndex(len(frame)), axis=0)
     return Judgement(frame, contract, _Engine()).result()
 
 

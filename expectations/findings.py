@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
+
+    from expectations.witnesses import Look
 
 ROWS_KEPT = 20  # per rule in the full result
 COMPLETE = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
@@ -33,6 +35,8 @@ class CheckResult:
     """Broken rules of the whole table, both severities."""
     full: dict[str, Any]
     """Every rule with its outcome and counts, as bounded plain JSON."""
+    looks: dict[str, Look] = field(default_factory=dict)
+    """What was seen of each column of the contract that the table has."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,19 +18,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from expectations.contract import Custom
+    from expectations.witnesses import Frame
 
 DATED = ("min_value", "max_value", "value_set")
 """Arguments that may hold dates."""
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?")
+SHAPE = ("expect_table_row_count", "expect_table_column")  # look at no cell
 NAMING = ("column", "column_A", "column_B", "column_list")  # arguments that name columns
 
 
-def judge(custom: Custom, rule: str, frame: pd.DataFrame, engine: Engine, found: Findings) -> None:
-    """Judge one hand-written expectation on the contract's columns of a table."""
+def judge(
+    custom: Custom,
+    rule: str,
+    frame: Frame,
+    known: list[str],
+    engine: Engine,
+    found: Findings,
+) -> None:
+    """Judge one hand-written expectation on the columns of a table that the contract has (`known`)."""
     named = [custom.kwargs[key] for key in NAMING if key in custom.kwargs]
     names = [n for part in named for n in (part if isinstance(part, list) else [part])]
     column = str(names[0]) if len(names) == 1 else None
-    outcome = _outcome(custom, rule, frame, names, engine)
+    outcome = _outcome(custom, rule, frame, names, known, engine)
     entry = found.keep(rule, custom.severity, outcome, outcome.judged)
     entry["observed"] = plain(outcome.observed)
     if outcome.error:
@@ -51,23 +60,31 @@ def judge(custom: Custom, rule: str, frame: pd.DataFrame, engine: Engine, found:
 
 
 def _outcome(
-    custom: Custom, rule: str, frame: pd.DataFrame, names: list[str], engine: Engine
+    custom: Custom, rule: str, frame: Frame, names: list[str], known: list[str], engine: Engine
 ) -> Outcome:
-    absent = [name for name in names if name not in frame]
+    absent = [name for name in names if name not in known]
     if absent:
         said = f"the typed table has no column {shown(absent[0])}"
         return Outcome(success=False, error=said)
-    if names and not any("condition" in key for key in custom.kwargs):
-        frame = frame.loc[:, list(dict.fromkeys(names))]
-    twins = [n for n, c in Counter(str(n).casefold() for n in frame.columns).items() if c > 1]
+    alone = names and not any("condition" in key for key in custom.kwargs)
+    wanted = list(dict.fromkeys(names)) if alone else known
+    twins = [n for n, c in Counter(name.casefold() for name in wanted).items() if c > 1]
     if twins:
         said = (
             f"Great Expectations cannot tell apart columns that differ by case: {shown(twins[0])}"
         )
         return Outcome(success=False, error=said)
-    return engine.run(frame, [(custom.name, dated(custom.kwargs, frame, names))], "SUMMARY", rule)[
-        0
-    ]
+    part = _shape(frame, wanted) if custom.name.startswith(SHAPE) else frame[wanted]
+    arguments = dated(custom.kwargs, part, names)
+    return engine.run(part, [(custom.name, arguments)], "SUMMARY", rule)[0]
+
+
+def _shape(frame: Frame, names: list[str]) -> pd.DataFrame:
+    """Return a frame of these columns and as many rows: no cell of them matters."""
+    import numpy as np
+    import pandas as pd
+
+    return pd.DataFrame(np.zeros((len(frame), len(names)), dtype=bool), columns=names)
 
 
 def dated(kwargs: dict[str, Any], frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:

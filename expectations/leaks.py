@@ -65,6 +65,11 @@ class Leak:
     droppable: bool = True
     """Whether leaving the columns out would end it."""
 
+    @property
+    def said(self) -> str:
+        """The finding, and what to do in a few words."""
+        return "; ".join(filter(None, (self.sentence, self.advice)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,12 +54,12 @@ class Ledger:
     by_given: bool = True
     """Whether the settings say themselves how rows are split."""
 
-    @property
+    @cached_property
     def fitted(self) -> np.ndarray:
         """Rows that anything may be learned from or chosen by."""
         return np.isin(self.side, FITTED)
 
-    @property
+    @cached_property
     def judged(self) -> np.ndarray:
         """Test rows."""
         return self.side == JUDGED

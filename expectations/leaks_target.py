@@ -29,6 +29,7 @@ LONELY, OTHERS = 0.95, 0.75  # far above all other columns
 NEAR_COPY = 0.97  # agreement of a column with as many levels as classes
 GAPS = 10  # missing cells from which their pattern says something
 GAP_AREA = 0.95
+MOSTLY, TIMES, FEWEST = 0.5, 30, 20  # share of a class, against its share elsewhere, in rows
 ORDER = 0.9
 
 
@@ -212,7 +213,19 @@ def _gaps(name: str, cells: np.ndarray, target: Target) -> Leak | None:
     if area >= GAP_AREA:
         said = f"whether {shown(name)} has a cell tells the target with roc_auc {area:.4f}"
         return _gap(name, said, {"rows": count, "roc_auc": round(area, 6)}, sure=False)
-    return None
+    return _rare_gaps(name, table)
+
+
+def _rare_gaps(name: str, table: np.ndarray) -> Leak | None:
+    """A cell, or its gap, of which most rows are of a class that hardly occurs elsewhere; (2, K)."""
+    shares = table / table.sum(axis=1, keepdims=True)
+    side, one = np.unravel_index(np.argmax(shares - TIMES * shares[::-1]), table.shape)
+    hits, share, other = int(table[side, one]), shares[side, one], shares[1 - side, one]
+    if hits < FEWEST or share < MOSTLY or share < TIMES * other:
+        return None
+    rows = f"{table[side].sum():,} rows {'without' if side else 'with'} a cell in {shown(name)}"
+    said = f"{share:.0%} of the {rows} are of one class, {other:.2%} of the others"
+    return _gap(name, said, {"rows": hits, "share": round(float(share), 6)}, sure=False)
 
 
 def _best_area(table: np.ndarray) -> float:

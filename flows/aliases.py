@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import Failure, describe, shown
@@ -37,17 +37,22 @@ class Agreed:
     names: list[str]
     renames: list[dict[str, str]]
     """Old name -> new name, for each part."""
-    notes: list[str] = field(default_factory=list)
+    parts: Sequence[tuple[str, list[str]]] = ()
+    """Name and columns of each part."""
 
-    def table(self, place: int, table: pa.Table) -> pa.Table:
-        """Return the table of the part at `place` with all columns, in order."""
+    def table(self, place: int, table: pa.Table, names: Sequence[str] = ()) -> pa.Table:
+        """Return the table of the part at `place` with these columns, or all, in order."""
         import pyarrow as pa
 
-        renames = self.renames[place]
+        renames, wanted = self.renames[place], list(names or self.names)
         table = table.rename_columns([renames.get(name, name) for name in table.column_names])
-        for name in (name for name in self.names if name not in table.column_names):
+        for name in (name for name in wanted if name not in table.column_names):
             table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
-        return table.select(self.names)
+        return table.select(wanted)
+
+    def said(self, rows: Sequence[int]) -> list[str]:
+        """Say which parts had old names, and which columns were filled; `rows` of each part."""
+        return _notes(self.parts, self.renames, self.names, rows)
 
 
 def agree(
@@ -56,7 +61,6 @@ def agree(
     *,
     key: str = "data.source",
     newest: int = 0,
-    rows: Sequence[int] = (),
 ) -> Agreed:
     """Return how parts come to one set of columns.
 
@@ -65,7 +69,6 @@ def agree(
         data: for aliases, `columns_differ` and dropped columns.
         key: the settings key that named the source.
         newest: which part the others are compared with.
-        rows: the rows of each part, for what is said of filled cells.
 
     Raises:
         DataRefused: parts differ in a way that the settings do not say anything about.
@@ -92,7 +95,7 @@ def agree(
         said = _lines(found, names, optional)
         text = f"{key}: parts must have one set of columns:\n{describe(failures)}{said}"
         raise DataRefused(text, failures)
-    return Agreed(names=names, renames=renames, notes=_notes(parts, renames, found, names, rows))
+    return Agreed(names=names, renames=renames, parts=parts)
 
 
 def aliases_of(data: DataSpec) -> dict[str, str]:
@@ -190,11 +193,13 @@ def _by_new(renamed: Mapping[str, str]) -> dict[str, list[str]]:
 def _notes(
     parts: Sequence[tuple[str, list[str]]],
     renames: Sequence[dict[str, str]],
-    found: Sequence[list[str]],
     names: list[str],
     rows: Sequence[int],
 ) -> list[str]:
-    """Say which parts had old names, and which columns were filled in how many rows."""
+    found = [
+        {old_new.get(column, column) for column in columns}
+        for (_, columns), old_new in zip(parts, renames, strict=True)
+    ]
     mapped = Counter((old, new) for renamed in renames for old, new in renamed.items())
     notes = [
         f"{count:,} of {len(parts):,} parts have {shown(old)}, read as {shown(new)}"

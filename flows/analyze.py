@@ -14,7 +14,7 @@ The shape of `profile.json` (version 1; no NaN, null instead):
     target {name, kind, missing, untypable, classes [[label, count]], classes_complete,
         label_kind, near_labels [[rare, common]]  |  min, max, mean, std, skew, quantiles, log_hint}
     columns [{name, position, role, kind, seen, given, reason, dtype, missing_tokens, decimal,
-        thousands, format, formats, true, false, missing, missing_share, tokens, untypable,
+        thousands, unit, format, formats, true, false, missing, missing_share, tokens, untypable,
         untypable_examples [[record, value, reason]], distinct, distinct_share, min, max, mean,
         std, skew, quantiles, zeros, negatives, outliers, levels, levels_complete, length,
         characters, zone, histogram, association, alone, flags, hints, suggest}]
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 RESERVED = ("__source__", "__record__", "__given__")
 SAMPLE = 100_000
 SEED = 0
-AT_ONCE = 32  # columns read together: bounds memory
 CLASSES = 20
 ROWS_PER_CLASS = 5
 
@@ -150,13 +149,14 @@ def _outline(path: Path) -> tuple[list[str], int, int]:
 def _columns(path: Path, names: list[str]) -> Iterator[tuple[str, pd.Series, pd.Series]]:
     import pandas as pd
 
-    from flows.tables import read_parquet
+    from expectations.witnesses import blocks
+    from flows.typed_table import TypedTable
 
-    records = read_parquet(path, ["__record__"])["__record__"]
-    for start in range(0, len(names), AT_ONCE):
-        frame = read_parquet(path, names[start : start + AT_ONCE])
+    table = TypedTable(path)
+    records = table["__record__"]
+    for frame in blocks(table, names):
         for name in frame:
-            yield str(name), pd.Series(frame[name]), pd.Series(records)
+            yield str(name), pd.Series(frame[name]), records
 
 
 def _survey_column(
@@ -227,9 +227,10 @@ def _remember(survey: Survey, column: dict[str, Any], codes: np.ndarray) -> None
         key = f"{column['seen']} {digest.hexdigest()} {column['levels'] and column['levels'][0][0]}"
         survey.digests.setdefault(key, []).append(column["name"])
     place = column["position"]
-    survey.all_cells = relations.row_hash(survey.all_cells, codes, place)
+    hashed = relations.cell_hash(codes)
+    survey.all_cells = relations.row_hash(survey.all_cells, hashed, place)
     if column["role"] == "feature" and column["kind"] not in {"text", "ignored"}:
-        survey.features = relations.row_hash(survey.features, codes, place)
+        survey.features = relations.row_hash(survey.features, hashed, place)
         rows = survey.sample
         survey.sampled[column["name"]] = codes if rows is None else codes[rows]
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from flows.errors import DataRefused, PenstockError
-from flows.union import frame_of
+from flows.tables import frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

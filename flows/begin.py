@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expectations.failure import shown
 from flows.detectable import detectable
 from flows.errors import DataRefused, SettingsError
 from flows.home import open_home
@@ -14,13 +15,17 @@ from flows.progress import Progress
 from flows.settings import load_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flows.propose_source import Asked
+
+RULES = 5  # named
 
 
 def begin(
     source: str,
     *,
-    target: str,
+    target: str | None,
     test: str | None = None,
     names: str | None = None,
     name: str | None = None,
@@ -37,19 +42,19 @@ def begin(
         DataRefused: the data cannot be read, or a run on what was written would be refused.
 
     """
-    from flows.propose import propose
+    from flows.propose import propose, stem_of
 
     folder = Path.cwd()
     columns = [part.strip() for part in names.split(",")] if names else None
-    proposal = propose(
-        source, target, test=test, names=columns, name=name, folder=folder, asked=asked
-    )
-    stem = proposal.stem
+    stem = stem_of(source)
     settings, contract = folder / f"{stem}.toml", folder / f"{stem}.contract.toml"
     taken = [path.name for path in (settings, contract) if path.exists()]
     if taken and not force:
         msg = f"init writes {settings.name} and {contract.name}, but {', '.join(taken)} exists; --force overwrites"
         raise SettingsError(msg)
+    proposal = propose(
+        source, target, test=test, names=columns, name=name, folder=folder, asked=asked
+    )
     settings.write_text(proposal.settings_text, encoding="utf-8")
     contract.unlink(missing_ok=True)
     spec = load_spec(settings)
@@ -63,10 +68,20 @@ def begin(
         msg = f"{wrote}, but a run would end here: {error}{seen}"
         raise DataRefused(msg, error.failures) from None
     checked = read_json(maker.made["validate"].path / "validation.json")
-    telling = detectable(spec, checked)
+    said = [_set_aside(checked), detectable(spec, checked)]
     return {
         "settings": settings.name,
         "contract": contract.name,
-        "decisions": [*proposal.decisions, *([telling] if telling else [])],
+        "decisions": [*proposal.decisions, *(line for line in said if line)],
         "warnings": proposal.warnings,
     }
+
+
+def _set_aside(checked: Mapping[str, Any]) -> str:
+    """Say how many rows a run would set aside, and by which rules."""
+    rules = sorted(checked["rules"].items(), key=lambda pair: -pair[1])
+    if not rules:
+        return ""
+    listed = ", ".join(f"{shown(rule, 40)} {count:,}" for rule, count in rules[:RULES])
+    more = f", and {len(rules) - RULES} more rules" if len(rules) > RULES else ""
+    return f"set aside: {checked['quarantined']:,} of {checked['rows']:,} rows: {listed}{more}"

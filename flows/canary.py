@@ -66,7 +66,7 @@ def canary(
         "compared": facts["compared"],
         "say": "" if findings else f"{facts['compared']:,} learned states did not move",
         "warnings": facts["notes"]
-        + [f"leak: {each.leak.sentence}" for each in findings if not each.accepted],
+        + [f"leak: {each.leak.said}" for each in findings if not each.accepted],
     }
 
 

@@ -37,7 +37,10 @@ MARKS = ((",", "."), (".", ","), (",", " "), (".", " "), (".", "'"))  # decimal,
 CODE = re.compile(r"0\d+|\d{16,}")
 DATE_LIKE = re.compile(r"\d{6}|\d\D+\d")
 NUMERAL = re.compile("[+-]?[0-9.,' \u00a0\u202f\u2019]*[0-9][0-9.,' \u00a0\u202f\u2019]*")
-AMOUNT = re.compile(r"([$€£¥₩]?\s*)[+-]?\d[\d.,]*(\s*(?:%|[^\W\d_]{1,4}|[$€£¥₩°℃]\w?)?)")
+AMOUNT = re.compile(
+    "[+-]?\\s*([^\\W\\d_]{0,3}[$€£¥₩]|EUR|USD|GBP|CHF|JPY|CNY|KRW|INR)?\\s*[+-]?\\d[\\d.,' \u00a0\u202f\u2019]*"
+    "((?:%|[^\\W\\d_]{1,4}(?:/[^\\W\\d_]{1,4})?|[$€£¥₩°℃]\\w?)?)"
+)
 INTEGER = re.compile(r"[+-]?\d+")
 
 
@@ -202,11 +205,12 @@ def _agree(texts: Texts, formats: list[str | None]) -> bool:
     return all(np.array_equal(read[0], other, equal_nan=True) for other in read[1:])
 
 
-def _with_unit(texts: list[str]) -> bool:
-    """Whether all texts are numbers beside one and the same sign, as 12.5 % or $1,200.00 are."""
+def unit_of(texts: Iterable[str]) -> str | None:
+    """Return the one sign that stands beside all these numbers, as in 12.5 % or $1,200.00."""
     found = [AMOUNT.fullmatch(text) for text in texts]
-    signs = {(match[1].strip(), match[2].strip()) for match in found if match}
-    return all(found) and len(signs) == 1 and signs != {("", "")}
+    signs = {(match[1] or "", match[2]) for match in found if match}
+    before, behind = next(iter(signs)) if all(found) and len(signs) == 1 else ("", "")
+    return None if before and behind else before or behind or None
 
 
 def find_category(texts: Texts) -> Guess:
@@ -231,7 +235,7 @@ def find_category(texts: Texts) -> Guess:
         elif others and all(re.fullmatch(r"[+-]?\d[\d.,]*", text) for text in others):
             flags.append("ambiguous_number")
             hints.append(f"{shown(others[0])} could have a decimal or a thousands mark: say which")
-        elif others and _with_unit(others):
+        elif others and unit_of(others):
             flags.append("unit")
             hints.append(f"{shown(others[0])} is a number with a sign beside it: it stays text")
     entry = texts.entry("category", symbols)

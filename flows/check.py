@@ -51,7 +51,7 @@ def check(spec: Spec, progress: Progress) -> dict[str, Any]:
     if left_out:
         progress.say(f"  left out: {_named(left_out)}")
     if aside := validation["rules"]:
-        by_rule = {rule: f"{count:,} rows" for rule, count in aside.items()}
+        by_rule = {rule: f"{count:,} row{'s' * (count != 1)}" for rule, count in aside.items()}
         progress.say(f"  set aside: {_named(by_rule)}")
     alarms = of_use(profile, left_out)
     for alarm in (one for one in alarms if one["kind"] != "no_id"):  # the split has said it

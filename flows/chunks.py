@@ -15,24 +15,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from expectations.failure import shown
-from flows import aliases, columnar, diagnose
-from flows.delimited import unreadable
+from flows import aliases, columnar
 from flows.fetch import forget
 from flows.parts import Part, find_parts, refuse
 from flows.source_jsonl import JsonLines
 from flows.sources import SOURCES
+from flows.tables import BUFFER
 from flows.text_chunks import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     import pyarrow as pa
 
     from flows.data_spec import DataSpec
+    from flows.delimited import Piece
     from flows.errors import DataRefused
 
 ROWS, CELLS = 32_768, 800_000  # of one chunk at most
+WIDE, LEAST = 2_500_000, 1_024  # cells, and rows, of a Parquet file that are decoded at once
 
 
 class Rows(Protocol):
@@ -132,7 +134,7 @@ def stream_of(part: Part, data: DataSpec) -> Rows:
     if part.kind == "text":
         return Text(part, data)
     if part.kind == "parquet":
-        return _Parquet(part)
+        return ParquetRows(part)
     if part.kind == "jsonl" and part.path is not None:
         return JsonLines(part.path, part.name)
     return _Whole(SOURCES[part.kind](part, data).piece.table)
@@ -150,39 +152,71 @@ class _Whole:
         self.bytes_read = self.size
 
 
-class _Parquet:
+class ParquetRows:
     """A Parquet file by its row groups; pages with a checksum are verified."""
 
     def __init__(self, part: Part) -> None:
+        """Look at the footer.
+
+        Raises:
+            DataRefused: the file is cut off or damaged, holds no rows, or a column is no column.
+
+        """
         if part.path is None:
             raise ValueError(f"{part.name} is no file")
         self.path, self.name = part.path, part.name
         self.size, self.bytes_read = part.path.stat().st_size, 0
-        first = next(self._batches(1), None)
-        if first is None:
-            raise unreadable(diagnose.no_rows(0, self.name), self.name)
-        self.schema = first.schema
+        self.wanted: list[str] | None = None
+        """Names in the file of the columns that are read; None: all."""
+        self.rows = 0
+        first = self._head()
+        self.schema, self.renamed, self.notes = first.table.schema, first.renamed, first.notes
+
+    def narrow(self, names: Collection[str]) -> None:
+        """Read these columns, by clean name, and no others."""
+        raw = {clean: old for old, clean in self.renamed.items()}
+        kept = [str(name) for name in self.schema.names if name in names]
+        self.wanted = [raw.get(name, name) for name in kept]
 
     def tables(self) -> Iterator[pa.Table]:
+        """Yield the rows in order."""
         rows = 0
-        for table in self._batches(ROWS):
-            rows += table.num_rows
-            self.bytes_read = int(self.size * rows / self.rows)
-            yield table
+        for piece in self._pieces(max(min(ROWS, WIDE // len(self.schema)), LEAST)):
+            rows += piece.table.num_rows
+            self.bytes_read = int(self.size * rows / max(self.rows, rows))
+            yield piece.table
 
-    def _batches(self, rows: int) -> Iterator[pa.Table]:
+    def _head(self) -> Piece:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        # Buffered ahead, all row groups that were read would stay in memory.
+        try:
+            with pq.ParquetFile(self.path, pre_buffer=False) as file:
+                self.rows, schema = file.metadata.num_rows, file.schema_arrow
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise columnar.damaged(self.path, self.name, str(error)) from None
+        table, notes = columnar.without_index(schema.empty_table())
+        table = table.replace_schema_metadata(None)
+        return columnar.from_arrow(table, self.name, notes, rows=self.rows)
+
+    def _pieces(self, rows: int) -> Iterator[Piece]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        # Buffered ahead, all row groups that were read would stay in memory; and a row group may be
+        # as large as the table.
         options: Any = {"page_checksum_verification": True, "pre_buffer": False}
+        options["buffer_size"] = BUFFER
         try:
             with pq.ParquetFile(self.path, **options) as file:
-                self.rows = max(file.metadata.num_rows, 1)
-                for batch in file.iter_batches(batch_size=rows):
-                    table, _ = columnar.without_index(pa.Table.from_batches([batch]))
+                for batch in file.iter_batches(batch_size=rows, columns=self.wanted):
+                    table = pa.Table.from_batches([batch])
+                    if self.wanted is not None:
+                        table = table.select(self.wanted)  # "a" would bring "a.b" along
+                    table = table.replace_schema_metadata(file.schema_arrow.metadata)
+                    table, notes = columnar.without_index(table)
                     if table.num_rows:
                         plain = table.replace_schema_metadata(None)
-                        yield columnar.from_arrow(plain, self.name).table
+                        yield columnar.from_arrow(plain, self.name, notes)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise columnar.damaged(self.path, self.name, str(error)) from None

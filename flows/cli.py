@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,8 +45,8 @@ def main() -> None:
 def init(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A file, pattern or address.")],
     target: Annotated[
-        str, typer.Option(help="The column to predict: its name, or its number from 1.")
-    ],
+        str | None, typer.Option(help="The column to predict: its name, or its number from 1.")
+    ] = None,
     test: Annotated[str | None, typer.Option(help="A given test file.")] = None,
     names: Annotated[
         str | None, typer.Option(help="Column names of a headerless file: a,b,c.")
@@ -76,7 +77,7 @@ def init(
         for line in done["warnings"]:
             print(f"  warning: {line}")
         print(f"wrote {done['settings']} and {done['contract']}")
-        print(f"next: penstock run {done['settings']}")
+        print(f"next: penstock run {shlex.quote(done['settings'])}")
 
 
 @app.command()

@@ -135,7 +135,10 @@ def _found(what: str, set_: list[str] | None) -> tuple[Home, dict[str, Any], Spe
     home = find_home(spec.folder)
     known = listed(home, spec.name)
     if not known:
-        msg = f"no run of {spec.name} has set anything aside in {home.quarantine}"
+        msg = (
+            f"no run of {spec.name} has set anything aside in {home.quarantine} (penstock run keeps "
+            "what it sets aside, penstock check counts it)"
+        )
         raise PenstockError(msg)
     return home, known[0], spec
 

@@ -19,7 +19,8 @@ def reading_of(spec: Spec, name: str) -> tuple[dict[str, Any], str | None]:
         "thousands": (options and options.thousands) or data.thousands,
     }
     if options:
-        extra = {"format": options.format, "true": [*options.true], "false": [*options.false]}
+        extra: dict[str, Any] = {"format": options.format, "unit": options.unit}
+        extra |= {"true": [*options.true], "false": [*options.false]}
         extra["replace"] = dict(options.replace)
         entry |= {key: value for key, value in extra.items() if value}
     kind = options.kind if options and options.kind != "ignored" else None

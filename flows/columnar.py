@@ -42,8 +42,13 @@ def read_columns(content: bytes, name: str) -> Piece:
     return from_arrow(table.replace_schema_metadata(None), name, notes)
 
 
-def from_arrow(table: pa.Table, name: str, notes: tuple[str, ...] = ()) -> Piece:
-    """Return a typed table with clean names and plain types; refuse what has no cell values."""
+def from_arrow(
+    table: pa.Table, name: str, notes: tuple[str, ...] = (), *, rows: int | None = None
+) -> Piece:
+    """Return a typed table with clean names and plain types; refuse what has no cell values.
+
+    `rows` are those of the whole that `table` is the beginning of; left out: its own.
+    """
     import pyarrow as pa
 
     names, renamed, failures = header.clean_names(table.column_names, name)
@@ -55,7 +60,7 @@ def from_arrow(table: pa.Table, name: str, notes: tuple[str, ...] = ()) -> Piece
             continue
         columns.append(column.cast(plain) if plain != column.type else column)
         fields.append(pa.field(clean, plain))
-    failures += diagnose.no_rows(table.num_rows, name)
+    failures += diagnose.no_rows(table.num_rows if rows is None else rows, name)
     if failures:
         raise unreadable(failures, name)
     return Piece(table=pa.table(columns, schema=pa.schema(fields)), renamed=renamed, notes=notes)

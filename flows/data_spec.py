@@ -25,6 +25,11 @@ class ColumnSpec(Section):
     """The decimal mark of this column; left out: `data.decimal`."""
     thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """The mark between groups of three digits; left out: `data.thousands`."""
+    unit: (
+        Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[^\s\d+.,-](.*\S)?$")] | None
+    ) = None
+    """A sign or word beside each number, before or behind it, such as "€", "km" or "%" ("5 %" is
+    then 5); it is taken off where it stands."""
     format: str | None = None
     """A date's format in strptime codes, such as "%d/%m/%Y"; left out: ISO 8601."""
     true: Texts = ()
@@ -57,6 +62,12 @@ class DataSpec(Section):
     """How much a row counts, above 0, in the loss and in every metric; never a feature."""
     drop: Names = ()
     """Columns that are not used."""
+    only: Names = ()
+    """Columns that are read, beside those with a role and those of formulas; left out: all. The
+    others are not even looked at, so they take no memory."""
+    sample: Annotated[int, Field(ge=100)] | None = None
+    """Rows of `source` that are used, chosen by what they hold (the id, where one is declared), so
+    the same are chosen again when the table has grown or lies in another order; left out: all."""
     contract: str | None = None
     """The contract file; left out: `<settings>.contract.toml` beside the settings, proposed
     on the first run."""
@@ -147,6 +158,8 @@ class DataSpec(Section):
         if self.decimal == self.thousands:
             raise ValueError(f"decimal and thousands must differ, both are {self.decimal!r}")
         entries = (self.source,) if isinstance(self.source, str) else self.source
+        if both := sorted({*self.only} & {*self.drop}):
+            raise ValueError(f"a column is read or dropped, but {both[0]!r} is in only and in drop")
         if self.last and not any("{date" in entry for entry in entries):
             raise ValueError("last needs a date in the source, such as orders-{date}.csv")
         check_roles(self)

@@ -21,6 +21,7 @@ from flows import diagnose, header, records
 from flows.errors import DataRefused
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from expectations.failure import Failure
@@ -44,10 +45,27 @@ class Piece:
     """Names of the source that were put right."""
     notes: tuple[str, ...] = ()
     """What a person should know about the reading."""
+    aside: records.Aside | None = None
+    """Records of another width, which are not in the table."""
+
+    def numbers(self) -> np.ndarray | None:
+        """Return the record numbers of the rows, from 1; None where no record is set aside."""
+        import numpy as np
+
+        if self.aside is None:
+            return None
+        total = self.table.num_rows + len(self.aside.numbers)
+        return np.setdiff1d(np.arange(1, total + 1), self.aside.numbers)
 
 
-def read_text(content: bytes, data: DataSpec, name: str) -> Piece:
+def read_text(content: bytes, data: DataSpec, name: str, *, lenient: bool = False) -> Piece:
     """Return the table in `content` (already unpacked), all columns text.
+
+    Args:
+        content: of the part.
+        data: how it is read.
+        name: the part's.
+        lenient: records of another width are left out (`Piece.aside`) where they are the exception.
 
     Raises:
         DataRefused: anything about the text is wrong; every problem at once, up to a cap.
@@ -67,13 +85,20 @@ def read_text(content: bytes, data: DataSpec, name: str) -> Piece:
         raise unreadable(failures, name)
     table = _parse(text, len(raw), data)
     failures = records.problems(text, raw, data, name) if _doubtful(table, text, data) else []
+    single = {failure.rule for failure in failures} <= {"record.long", "record.short"}
+    aside = None
+    if failures and single and lenient:
+        aside = records.settable(text, raw, data, name)
+    if aside is not None:
+        table, failures = _without(text, data, aside), []
     if failures or table is None:
         raise unreadable(failures or [diagnose.unknown(name)], name)
     table = table.slice(1) if data.header else table
     table = stripped(table.rename_columns(names))
     if failures := [*diagnose.no_rows(table.num_rows, name), *long_cells(table, name)]:
         raise unreadable(failures, name)
-    return Piece(table=table, renamed=renamed, notes=diagnose.odd_reading(content, data))
+    notes = diagnose.odd_reading(content, data)
+    return Piece(table=table, renamed=renamed, notes=notes, aside=aside)
 
 
 def unreadable(failures: list[Failure], name: str) -> DataRefused:
@@ -123,8 +148,25 @@ def dialect(data: DataSpec) -> dict[str, Any]:
     return {"delimiter": data.separator, "quotechar": data.quote}
 
 
-def _parse(text: bytes, width: int, data: DataSpec, block: int = BLOCK) -> pa.Table | None:
-    """Return all records, the header among them; None where one is not as wide as the first."""
+def _without(text: bytes, data: DataSpec, aside: records.Aside) -> pa.Table | None:
+    """Return the other records; None where the two readers do not agree which these are."""
+    skipped: list[str] = []
+
+    def skip(row: Any) -> str:
+        skipped.append(row.text)
+        return "skip"
+
+    table = _parse(text, aside.width, data, bad=skip)
+    return table if len(skipped) == len(aside.numbers) else None
+
+
+def _parse(
+    text: bytes, width: int, data: DataSpec, block: int = BLOCK, bad: Any = None
+) -> pa.Table | None:
+    """Return all records, the header among them; None where one is not as wide as the first.
+
+    `bad` is asked about each record of another width, where it is given.
+    """
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -137,12 +179,13 @@ def _parse(text: bytes, width: int, data: DataSpec, block: int = BLOCK) -> pa.Ta
                 delimiter=data.separator,
                 quote_char=data.quote or False,
                 newlines_in_values=bool(data.quote) and data.quote.encode() in text,
+                invalid_row_handler=bad,
             ),
             convert_options=arrow_csv.ConvertOptions(column_types=types),
         )
     except pa.ArrowInvalid as error:
         if "straddl" in str(error) and block < LARGEST_BLOCK:
-            return _parse(text, width, data, block * 4)
+            return _parse(text, width, data, block * 4, bad)
         return None
     return table if table.num_columns == width else None
 

@@ -78,6 +78,7 @@ def _reading(guess: Guess) -> dict[str, Any]:
     return {
         "decimal": entry.get("decimal") or ".",
         "thousands": entry.get("thousands"),
+        "unit": entry.get("unit"),
         "format": entry.get("format") if date else None,
         "formats": list(guess.formats),
         "true": list(entry.get("true", ())) if guess.kind == "boolean" else [],
@@ -154,36 +155,51 @@ def _spread(cells: np.ndarray, kind: str) -> tuple[dict[str, Any], np.ndarray]:
     ordered = np.sort(codes[~np.isnan(codes)])
     if not ordered.size:
         return {"distinct": 0}, codes
-    middle, deviation = float(ordered.mean()), float(ordered.std())
     facts = {
-        "distinct": 1 + int(np.count_nonzero(np.diff(ordered))),
+        "distinct": 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1])),
         "min": _said(ordered[0], dates=dates, exact=True),
         "max": _said(ordered[-1], dates=dates, exact=True),
         "quantiles": {
             str(q): _said(v, dates=dates)
-            for q, v in zip(QUANTILES, np.quantile(ordered, QUANTILES), strict=True)
+            for q, v in zip(QUANTILES, _quantiles(ordered, QUANTILES), strict=True)
         },
         "outliers": _outliers(ordered),
         "histogram": _histogram(ordered, dates=dates),
         "_first": written(_said(ordered[0], dates=dates, exact=True)),
+        "_common": _count(ordered, float(_quantiles(ordered, (0.5,))[0])),
     }
     if not dates:
+        middle = float(ordered.mean())
         facts |= {
             "mean": _round(middle),
-            "std": _round(deviation),
-            "skew": _skew(ordered),
-            "zeros": int(np.count_nonzero(ordered == 0)),
-            "negatives": int(np.count_nonzero(ordered < 0)),
+            "std": _round(ordered.std()),
+            "skew": _skew(ordered, middle),
+            "zeros": _count(ordered, 0.0),
+            "negatives": int(np.searchsorted(ordered, 0.0)),
         }
     return facts, codes
 
 
-def _skew(values: np.ndarray) -> float | None:
-    scale = float(np.abs(values - values.mean()).max())
-    if scale == 0 or not np.isfinite(scale):
+def _quantiles(ordered: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+    """Return what np.quantile does, of cells that are in order already."""
+    at = (len(ordered) - 1) * np.array(shares)
+    below = np.floor(at).astype(np.int64)
+    low, high, part = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)], at - below
+    return np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+
+
+def _count(ordered: np.ndarray, value: float) -> int:
+    """How often a value occurs."""
+    return int(np.searchsorted(ordered, value, "right") - np.searchsorted(ordered, value))
+
+
+def _skew(ordered: np.ndarray, middle: float) -> float | None:
+    scale = max(middle - float(ordered[0]), float(ordered[-1]) - middle)
+    if scale <= 0 or not np.isfinite(scale):
         return None
-    scaled = (values - values.mean()) / scale  # so that cubes of large numbers stay finite
-    return _round(float(np.mean(scaled**3)) / float(np.mean(scaled**2)) ** 1.5)
+    scaled = (ordered - middle) / scale  # so that cubes of large numbers stay finite
+    squares = scaled * scaled
+    return _round(float(np.mean(squares * scaled)) / float(np.mean(squares)) ** 1.5)
 
 
 def _said(value: Any, *, dates: bool, exact: bool = False) -> Any:
@@ -196,7 +212,7 @@ def _said(value: Any, *, dates: bool, exact: bool = False) -> Any:
 
 
 def _outliers(ordered: np.ndarray) -> int:
-    low, median, high = np.quantile(ordered, (0.25, 0.5, 0.75))
+    low, median, high = _quantiles(ordered, (0.25, 0.5, 0.75))
     scale = (high - low) / 1.349
     if scale == 0:
         return 0
@@ -208,19 +224,21 @@ def _outliers(ordered: np.ndarray) -> int:
 
 def _histogram(ordered: np.ndarray, *, dates: bool) -> dict[str, Any]:
     """Return counts over the central 98 % (all, where that is no range), the rest beside it."""
-    low, high = np.quantile(ordered, (0.01, 0.99))
+    low, high = _quantiles(ordered, (0.01, 0.99))
     if low == high:
         low, high = ordered[0], ordered[-1]
     if low == high:
         low, high = low - 0.5, high + 0.5
-    inside = ordered[(ordered >= low) & (ordered <= high)]
+    first, end = np.searchsorted(ordered, low), np.searchsorted(ordered, high, "right")
+    inside = ordered[first:end]
     bins = min(BINS, max(1, len(np.unique(inside)) if len(inside) < 10_000 else BINS))
-    counts, edges = np.histogram(inside, bins=bins, range=(low, high))
+    edges = np.linspace(low, high, bins + 1)
+    places = [*np.searchsorted(inside, edges[:-1]), len(inside)]  # the last bin has both its ends
     return {
         "edges": [_said(edge, dates=dates) for edge in edges],
-        "counts": counts.tolist(),
-        "below": int(np.count_nonzero(ordered < low)),
-        "above": int(np.count_nonzero(ordered > high)),
+        "counts": np.diff(places).tolist(),
+        "below": int(first),
+        "above": int(len(ordered) - end),
     }
 
 

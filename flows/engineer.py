@@ -14,8 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flows.derive import feature_kinds
-from flows.errors import DataRefused
-from flows.formula_schema import truth_target, with_target
 from flows.labels import WHOLE
 
 if TYPE_CHECKING:
@@ -26,9 +24,10 @@ if TYPE_CHECKING:
 
     from expectations.contract import Column, Contract
     from flows.spec import Spec
+    from flows.typed_rows import TypedRows
 
-RESERVED = ("__source__", "__record__", "__given__")
 PARTS = ("year", "month", "day", "weekday", "days")
+CIRCLES = ("year_sin", "year_cos", "week_sin", "week_cos", "day_sin", "day_cos")
 ROLES = ("id", "group", "time", "weight")
 HAS_CLOCK = re.compile("%[HIcXs]")
 
@@ -62,7 +61,7 @@ def reading_schema(spec: Spec, contract: Contract) -> dict[str, Any]:
         **target_parts(spec, contract, partial(_entry, spec)),
         "target_column": _entry(spec, contract.target, target) | {"kind": kind},
         "role_columns": _role_entries(spec, contract),
-        "derived": _derived(contract, features),
+        "derived": _derived(contract, features, cyclic=spec.features.dates == "cyclic"),
         "rules": contract.serving_rules(),
     }
 
@@ -79,6 +78,7 @@ def _entry(spec: Spec, name: str, column: Column) -> dict[str, Any]:
         "missing": [*dict.fromkeys([*column.missing, *options.missing])],
         "decimal": column.decimal or options.decimal or spec.data.decimal,
         "thousands": column.thousands or options.thousands or spec.data.thousands,
+        "unit": options.unit,
         "format": column.format or options.format,
         "zone": column.zone,
         "true": [*(column.true or options.true)],
@@ -86,7 +86,7 @@ def _entry(spec: Spec, name: str, column: Column) -> dict[str, Any]:
         "replace": {**options.replace, **column.replace},
     }
     if column.kind not in {"number", "integer"} and column.role != "target":
-        del entry["decimal"], entry["thousands"]
+        del entry["decimal"], entry["thousands"], entry["unit"]
     return {key: value for key, value in entry.items() if value not in (None, [], {})}
 
 
@@ -102,8 +102,8 @@ def _role_entries(spec: Spec, contract: Contract) -> list[dict[str, Any]]:
     return entries
 
 
-def _derived(contract: Contract, features: list[str]) -> list[dict[str, str]]:
-    """Return the parts of each date; the hour only where the format can hold one."""
+def _derived(contract: Contract, features: list[str], *, cyclic: bool) -> list[dict[str, str]]:
+    """Return the parts of each date; those of the clock only where the format can hold one."""
     derived = []
     taken = set(contract.columns)
     for name in features:
@@ -111,7 +111,8 @@ def _derived(contract: Contract, features: list[str]) -> list[dict[str, str]]:
         if column.kind != "date":
             continue
         clock = column.format is None or HAS_CLOCK.search(column.format)
-        for part in (*PARTS, *(["hour"] if clock else [])):
+        circles = [part for part in CIRCLES if clock or not part.startswith("day")]
+        for part in (*PARTS, *(["hour"] if clock else []), *(circles if cyclic else [])):
             derived_name = f"{name}.{part}"
             while derived_name in taken:
                 derived_name += "_"
@@ -126,115 +127,70 @@ def engineer(spec: Spec, schema: Mapping[str, Any], table_path: Path, out: Path)
     `typed.parquet` has `__row__` (position in the raw table), `__source__`, `__record__`,
     `__given__`, the features, their derived parts, the target and the role columns.
     `untypable.parquet` has row, column, value, rule and reason; a missing target is listed there
-    too, and so is a weight that is not above 0.
+    too, and so is a weight that is not above 0. The table is read and written piece by piece.
 
     Raises:
         DataRefused: the table lacks a column, or has one twice.
 
     """
-    import numpy as np
-    import pandas as pd
+    from flows.tables import Writer, write_parquet
+    from flows.typed_rows import TypedRows, pieces
 
-    from flows.tables import read_parquet, write_parquet
-    from models import served
-
-    raw = read_parquet(table_path)
     del spec
-    try:
-        typed, faults = served.read(raw, schema)
-        given, more = served.read(raw, with_target(schema))
-    except ValueError as error:
-        raise DataRefused(str(error)) from None
-    kept = [name for name in RESERVED if name in raw]
-    head = raw[kept].reset_index(drop=True)
-    head.insert(0, "__row__", np.arange(len(raw), dtype=np.int64))
-    extra = [name for name in given if name not in typed]
-    frame = pd.concat([head, typed, given[extra]], axis=1)
-    known = more["column"].isin(list(typed.columns))  # the faults of a feature are listed already
-    more: Any = more.loc[~known.to_numpy()]
-    more = pd.concat([more, *_unusable(given, more, schema)], ignore_index=True)
-    faults = pd.concat([faults, more], ignore_index=True).astype({"row": "int64"})
-    write_parquet(frame, out / "typed.parquet")
+    typing = TypedRows(schema, table_path)
+    rows = (typing.typed(raw) for raw in pieces(table_path))
+    first = next(rows)
+    with Writer(out / "typed.parquet", first.schema) as typed:
+        typed.write(first)
+        for piece in rows:
+            typed.write(piece)
+    faults = typing.listed()
     write_parquet(faults, out / "untypable.parquet")
-    facts = _facts(raw, frame, faults, schema)
+    facts = _facts(typing, out / "typed.parquet", faults, schema)
     (out / "engineer.json").write_text(
         json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8"
     )
     return facts
 
 
-def _unusable(
-    given: pd.DataFrame, faults: pd.DataFrame, schema: Mapping[str, Any]
-) -> list[pd.DataFrame]:
-    """List missing targets, and weights that are not above 0, as failures of their rows."""
-    import numpy as np
-    import pandas as pd
-
-    target = schema["target"]
-    listed = faults["row"].to_numpy()[faults["column"].to_numpy() == target]
-    absent = np.setdiff1d(np.flatnonzero(given[target].isna().to_numpy()), listed)
-    why = "the target is missing"
-    if schema.get("target_formulas"):
-        why += ": a cell that it is derived from is, or the result is no number"
-    lists = [_listed(absent, target, "present", "", why)]
-    for entry in schema.get("role_columns", []):
-        if entry["role"] == "weight":
-            name = entry["name"]
-            rows = np.flatnonzero(given[name].to_numpy() <= 0)
-            values = given[name].iloc[rows].astype(str).tolist()
-            lists.append(_listed(rows, name, "range", values, "a weight must be above 0"))
-    return [part for part in lists if len(part)] or [pd.DataFrame(columns=faults.columns)]
-
-
-def _listed(rows: Any, column: str, rule: str, value: Any, reason: str) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = {"row": rows, "column": column, "value": value, "rule": f"{column}.{rule}"}
-    return pd.DataFrame({**columns, "reason": reason}).reset_index(drop=True)
-
-
 def _facts(
-    raw: pd.DataFrame, frame: pd.DataFrame, faults: pd.DataFrame, schema: Mapping[str, Any]
+    typing: TypedRows, typed: Path, faults: pd.DataFrame, schema: Mapping[str, Any]
 ) -> dict[str, Any]:
     import pandas as pd
 
-    features = list(feature_kinds(schema))
-    missing = frame[features].isna().sum()
+    from flows.tables import read_parquet
+
+    target, features = schema["target"], list(feature_kinds(schema))
+    labels = pd.Series(read_parquet(typed, [target])[target])
     return {
-        "rows": len(frame),
+        "rows": typing.rows,
         "features": len(features),
         "derived": [entry["name"] for entry in schema.get("derived", [])],
-        "formulas": _said_formulas(frame, schema),
-        "missing": {name: int(count) for name, count in missing.items() if count},
+        "formulas": _said_formulas(typing.missing, schema),
+        "missing": {n: count for n in features if (count := typing.missing[n])},
         "untypable": {
             rule: int(count) for rule, count in faults["rule"].value_counts(sort=True).items()
         },
-        **_target_facts(raw, pd.Series(frame[schema["target"]]), schema),
+        **_target_facts(labels, schema, truth=typing.truth),
     }
 
 
-def _said_formulas(frame: pd.DataFrame, schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _said_formulas(missing: Mapping[str, int], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return each formula with how many rows it gives nothing for."""
     made = [*schema.get("formulas", ()), *schema.get("target_formulas", ())]
-    names = [name for name in dict.fromkeys(f["name"] for f in made) if name in frame]
-    missing = frame[names].isna().sum()
+    names = [name for name in dict.fromkeys(f["name"] for f in made) if name in missing]
     text = {f["name"]: f["expression"] for f in made}
-    return [
-        {"name": name, "expression": text[name], "missing": int(count)}
-        for name, count in missing.items()
-    ]
+    return [{"name": n, "expression": text[n], "missing": missing[n]} for n in names]
 
 
-def _target_facts(
-    raw: pd.DataFrame, labels: pd.Series, schema: Mapping[str, Any]
-) -> dict[str, Any]:
+def _target_facts(labels: pd.Series, schema: Mapping[str, Any], *, truth: bool) -> dict[str, Any]:
     """Return the task and, for a classification, the labels and what they were in the source."""
     if schema["target_column"]["kind"] == "number":
         return {"task": "regression"}
     counts = labels.value_counts()
     names = [str(name) for name in counts.index]
     kind = "integer" if names and all(WHOLE.fullmatch(name) for name in names) else "text"
-    if truth_target(schema, raw):
+    if truth:
         kind = "boolean"
     return {
         "task": schema["task"] or ("binary" if len(names) == 2 else "multiclass"),

@@ -16,7 +16,7 @@ import numpy as np
 
 from flows.formula_schema import truth_target
 from flows.labels import WHOLE
-from flows.tables import read_parquet, write_parquet
+from flows.tables import names_in, read_rows, rows_in, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,11 @@ def export(
     from models import finish, served, speed
 
     model, described = finish.load(train_dir)
-    raw: Any = read_parquet(table_path)
+    rows, there = rows_in(table_path), set(names_in(table_path))
+    places = np.linspace(0, rows - 1, min(rows, PARITY)).astype(int)
+    places = np.union1d(places, np.arange(min(rows, EXAMPLES)))  # no more of it is read
+    columns = dict.fromkeys([*(entry["name"] for entry in schema["columns"]), schema["target"]])
+    raw: Any = read_rows(table_path, places, [name for name in columns if name in there])
     serving: dict[str, Any] = serving_schema(schema, described, raw) | {
         "chunk": speed.chunk_of(model)
     }
@@ -91,14 +95,12 @@ def serving_schema(
 
 
 def _check(
-    model: Model, graph: bytes, raw: pd.DataFrame, serving: Mapping[str, Any], out: Path
+    model: Model, graph: bytes, rows: pd.DataFrame, serving: Mapping[str, Any], out: Path
 ) -> float:
     """Compare graph and training on raw rows, some of them spoilt; write questions and answers."""
     from models import export as exporter
     from models import served
 
-    places = np.unique(np.linspace(0, len(raw) - 1, min(len(raw), PARITY)).astype(int))
-    rows = raw.iloc[places].reset_index(drop=True)
     typed, bad = served.read(rows, serving)
     broken = np.zeros(len(rows), dtype=bool)
     broken[bad["row"].to_numpy(dtype=np.int64)] = True

@@ -1,4 +1,5 @@
-"""What the encoder did to columns, in words: cells filled, columns dropped, levels merged.
+"""What the encoder did to columns, in words: cells filled, columns dropped, levels merged, crosses
+and components made.
 
 - With `impute = "auto"`, what every candidate came to.
 """
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from models.encode import Encoder
 
 SHOWN = 8  # columns named at most
+LOOKED = 40  # columns named at most with how often they were chosen
 
 
 def facts(encoder: Encoder) -> dict[str, Any]:
@@ -26,9 +28,31 @@ def facts(encoder: Encoder) -> dict[str, Any]:
         "imputation": encoder.filling_,
         "folds": len(encoder.dropped_),
         "dropped": dropped,
+        "chosen": _mean(encoder.chosen_),
+        "interactions": _crosses(encoder.crossing_),
+        "asked": {name: encoder.limits[name] for name in ("keep", "keep_by", "interactions")},
+        "reduced": None if encoder.reducing is None else encoder.reducing.facts,
         "rare": _most(names, encoder.rare_),
         "shared": _most(names, encoder.shared_),
     }
+
+
+def _mean(chosen: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return in which share of all folds' looks each column was chosen, the commonest first."""
+    names = dict.fromkeys(name for fold in chosen for name in fold)
+    shares = {name: sum(fold.get(name, 0.0) for fold in chosen) / len(chosen) for name in names}
+    return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
+
+
+def _crosses(found: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return every cross with the folds that found it, and the most that it explains in one."""
+    crosses: dict[str, dict[str, Any]] = {}
+    for fold in found:
+        for each in fold:
+            known = crosses.setdefault(each["name"], {"folds": 0, "explains": 0.0})
+            known["folds"] += 1
+            known["explains"] = max(known["explains"], each["explains"])
+    return dict(sorted(crosses.items(), key=lambda pair: -pair[1]["folds"]))
 
 
 def _most(names: Sequence[str], counts: Sequence[Sequence[int]]) -> dict[str, int]:
@@ -46,10 +70,45 @@ def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
             for name, each in list(dropped.items())[:SHOWN]
         ]
         told.append(("Dropped columns", _listed(words, len(dropped))))
+    told += _chosen(found) + _made(found)
     for key, what in (("rare", "Rare levels"), ("shared", "Levels in buckets")):
         if counts := found.get(key):
             words = [f"{name}, {count:,} rows" for name, count in list(counts.items())[:SHOWN]]
             told.append((what, _listed(words, len(counts))))
+    return told
+
+
+def _chosen(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say how often each column was chosen, where columns were."""
+    if not (chosen := found.get("chosen")):
+        return []
+    by = found["asked"]["keep_by"]
+    words = [f"{name} {share:.0%}" for name, share in list(chosen.items())[:LOOKED]]
+    return [(f"Chosen by {by}, share of looks", _listed(words, len(chosen)))]
+
+
+def _made(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say which crosses and components networks read."""
+    told, asked = [], found.get("asked") or {}
+    if crosses := found.get("interactions"):
+        words = [
+            f"{name} ({each['folds']} of {found['folds']} folds, explains up to "
+            f"{each['explains']:.1%} of what single columns leave)"
+            for name, each in list(crosses.items())[:SHOWN]
+        ]
+        told.append(("Interactions", _listed(words, len(crosses))))
+    elif asked.get("interactions"):
+        told.append(("Interactions", "none says more than single columns do"))
+    if reduced := found.get("reduced"):
+        share = min(reduced["kept"])
+        words = (
+            f"{reduced['size']} of {reduced['numbers']} numbers by {reduced['kind']}, which hold "
+        )
+        words += f"{share:.1%} of their variance or more"
+        if reduced["size"] < reduced["asked"]:
+            words += f"; {reduced['asked']} were asked for"
+        words += ", beside the numbers" if reduced["join"] else ", in their stead"
+        told.append(("Components", words))
     return told
 
 

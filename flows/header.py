@@ -2,7 +2,8 @@
 
 - Blanks around a name and decomposed letters (NFD, as macOS writes them) are put right; the
   mapping is reported, and two names that become one are refused.
-- Duplicates, empty names, names of ours, names with line breaks or of extreme length are refused,
+- A first column without a name (the row names of pandas and R) is called column_1, and reported.
+- Duplicates, other empty names, names of ours, names with line breaks or of extreme length are refused,
   all at once.
 """
 
@@ -14,12 +15,15 @@ from expectations.failure import Example, Failure, shown
 
 RESERVED = ("__source__", "__record__", "__given__", "__row__")
 LONGEST_NAME = 200  # characters
+FIRST = "column_1"
 ADVICE = "correct the header, or give data.names with header = false"
 
 
 def clean_names(raw: list[str], source: str) -> tuple[list[str], dict[str, str], list[Failure]]:
     """Return the names put right, the mapping of those that changed, and what is wrong."""
     names = [unicodedata.normalize("NFC", name.strip()) for name in raw]
+    if len(names) > 1 and not names[0] and FIRST not in names:
+        names[0] = FIRST
     renamed = {old: new for old, new in zip(raw, names, strict=True) if old != new}
     failures = [
         *_empty(names, source),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -30,6 +30,7 @@ ALGORITHM = "penstock-identity-1"
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MISSING = np.uint64(0x6D697373696E6721)
 START = np.uint64(0x70656E73746F636B)
+AT_ONCE = 16_384  # numbers that are mixed while they are near
 
 
 def identities(frame: pd.DataFrame, columns: Sequence[str], *, as_text: bool) -> NDArray[np.uint64]:
@@ -37,9 +38,16 @@ def identities(frame: pd.DataFrame, columns: Sequence[str], *, as_text: bool) ->
 
     `as_text` is for declared ids; else numbers and dates count by value.
     """
-    total = np.full(len(frame), START, np.uint64)
-    for place, name in enumerate(columns, start=1):
-        values: Any = frame[name]
+    cells: Any = (frame[name] for name in columns)
+    return combined(cells, len(frame), as_text=as_text)
+
+
+def combined(
+    columns: Iterable[pd.Series], rows: int, *, as_text: bool = False
+) -> NDArray[np.uint64]:
+    """Return one number per row from columns that come one after the other."""
+    total = np.full(rows, START, np.uint64)
+    for place, values in enumerate(columns, start=1):
         cells = text_hashes(values) if as_text else cell_hashes(values)
         with np.errstate(over="ignore"):
             total = mix(total ^ (cells + GOLDEN * np.uint64(place)))
@@ -48,11 +56,17 @@ def identities(frame: pd.DataFrame, columns: Sequence[str], *, as_text: bool) ->
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the SplitMix64 finaliser of each value: a bijection that scatters nearby numbers."""
-    with np.errstate(over="ignore"):
-        z = values + GOLDEN
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+    found = np.empty(values.shape, np.uint64)
+    for start in range(0, len(values), AT_ONCE):
+        z = found[start : start + AT_ONCE]
+        with np.errstate(over="ignore"):
+            np.add(values[start : start + AT_ONCE], GOLDEN, out=z)
+            z ^= z >> np.uint64(30)
+            z *= np.uint64(0xBF58476D1CE4E5B9)
+            z ^= z >> np.uint64(27)
+            z *= np.uint64(0x94D049BB133111EB)
+            z ^= z >> np.uint64(31)
+    return found
 
 
 def salted(hashes: NDArray[np.uint64], salt: str) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ from flows.candidates import (
     find_date,
     find_number,
 )
-from models.served import FAULTS, NUMERIC, Column, read_cells, shown
+from models.served import FAULTS, NUMERIC, Column, bare, read_cells, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,12 +85,14 @@ def _by_type(values: pd.Series, defaults: Mapping[str, Any]) -> Guess | None:
 
 
 def _texts(values: pd.Series, defaults: Mapping[str, Any]) -> Texts:
-    """Count the distinct texts of cells that are not missing, after replacements."""
+    """Count the distinct texts of cells that are not missing, after replacements and without unit."""
     import pandas as pd
 
     cells, _ = read_cells(values, Column.of({**defaults, "kind": "text"}))
-    present = cells[~pd.isna(cells)]
-    return Texts(counts=Counter(present.tolist()), defaults=defaults)
+    present = cells[~pd.isna(cells)].tolist()
+    if unit := defaults.get("unit"):
+        present = [bare(text, unit) for text in present]
+    return Texts(counts=Counter(present), defaults=defaults)
 
 
 def _guess(texts: Texts, kind: str | None) -> Guess:

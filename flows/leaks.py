@@ -19,7 +19,8 @@ from flows.errors import SettingsError
 from flows.leaks_columns import gathered
 from flows.leaks_refusal import refuse
 from flows.leaks_rows import late_columns, sides_of
-from flows.leaks_view import names_in, view_of
+from flows.leaks_view import view_of
+from flows.tables import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ def leaks(
         "findings": len(findings),
         "accepted": sum(each.accepted is not None for each in findings),
         "say": f"{len(findings):,} suspected" if findings else "",
-        "warnings": [f"leak: {each.leak.sentence}" for each in findings if each.accepted is None]
+        "warnings": [f"leak: {each.leak.said}" for each in findings if each.accepted is None]
         + facts["unmatched"],
     }
 

@@ -88,6 +88,7 @@ def _cells(profile: Mapping[str, Any], column: Mapping[str, Any], raw: pd.Series
         "missing": [*profile.get("missing", ()), *column.get("missing_tokens", ())],
         "decimal": column.get("decimal") or ".",
         "thousands": column.get("thousands"),
+        "unit": column.get("unit"),
         "true": column.get("true") or (),
         "false": column.get("false") or (),
     }

@@ -11,8 +11,8 @@ from expectations.drift import settled
 from expectations.leaks_twins import twins
 from expectations.population import of_sides, told_apart
 from flows.leaks_columns import compared_rows, names_rows
-from flows.leaks_view import AT_ONCE, column_of, names_in
-from flows.tables import read_parquet
+from flows.leaks_view import column_of
+from flows.tables import columns_of, names_in, read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,14 +87,12 @@ def late_columns(spec: Spec, view: View, made: Mapping[str, Path]) -> list[Leak]
     if untold.sum() < leaks_late.FEWEST:
         return []
     names = [name for name, kind in view.features.items() if kind != "text"]
-    for start in range(0, len(names), AT_ONCE):
-        frame: Any = read_parquet(typed, names[start : start + AT_ONCE])
-        for name in frame:
-            cells = column_of(frame[name], "number").cells
-            missing = np.isnan(cells) if cells.dtype.kind == "f" else cells < 0
-            plain = np.where(missing, -1e300, cells)
-            if said := leaks_late.comes_with_target(str(name), missing, untold):
-                gaps.append((str(name), said))
-            elif said := leaks_late.varies_without_target(str(name), plain, untold):
-                varying.append((str(name), said))
+    for column in columns_of(typed, names):
+        name, cells = str(column.name), column_of(column, "number").cells
+        missing = np.isnan(cells) if cells.dtype.kind == "f" else cells < 0
+        plain = np.where(missing, -1e300, cells)
+        if said := leaks_late.comes_with_target(name, missing, untold):
+            gaps.append((name, said))
+        elif said := leaks_late.varies_without_target(name, plain, untold):
+            varying.append((name, said))
     return leaks_late.late(gaps, varying)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from expectations.leaks_sides import Ledger
 from expectations.leaks_target import Target
 from flows.json_files import read_json
-from flows.tables import read_parquet
+from flows.tables import columns_of, names_in, read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from flows.spec import Spec
 
-AT_ONCE = 32
 SAMPLE = 20_000
 SEED = 0
 DAY = 86_400_000_000  # microseconds
@@ -62,12 +62,10 @@ class View:
     def columns(self, names: Sequence[str] | None = None) -> Iterator[Column]:
         """Yield the features, or those named."""
         wanted = list(self.features if names is None else names)
-        for start in range(0, len(wanted), AT_ONCE):
-            frame: Any = read_parquet(self.clean, wanted[start : start + AT_ONCE])
-            for name in frame:
-                yield column_of(frame[name], self.features.get(str(name), "number"))
+        for cells in columns_of(self.clean, wanted):
+            yield column_of(cells, self.features.get(str(cells.name), "number"))
 
-    @property
+    @cached_property
     def train(self) -> np.ndarray:
         """Rows of the train side."""
         return self.book.side == "train"
@@ -121,13 +119,6 @@ def column_of(cells: pd.Series, kind: str) -> Column:
     codes, levels = pd.factorize(cells, use_na_sentinel=True)
     names = [str(level) for level in levels]
     return Column(name=name, kind=kind, cells=codes.astype(np.int64), names=names)
-
-
-def names_in(path: Path) -> list[str]:
-    """Return the columns of a Parquet file."""
-    import pyarrow.parquet as pq
-
-    return list(pq.read_schema(path).names)
 
 
 def _ledger(spec: Spec, lines: pd.DataFrame, rows: np.ndarray, *, dates: bool) -> Ledger:

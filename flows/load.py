@@ -3,6 +3,7 @@
 - Text is read as text: what a cell means is decided by the contract, in one place, not here.
 - Three columns of ours go along: `__source__` (the part), `__record__` (from 1, within the part)
   and `__given__` (whether the row comes from `split.test_source`).
+- Rows go by block by block; no table is whole in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import difflib
 import hashlib
 import json
 import unicodedata
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import Failure, describe, shown
@@ -19,16 +19,21 @@ from flows.errors import DataRefused
 from flows.growth import grown
 from flows.memory import refuse_too_large
 from flows.parts import Part, find_parts, refuse
+from flows.quarantine_records import kept
+from flows.sample import Sample
 from flows.sources import digest_of
-from flows.union import Loaded, columns_of, read_source
+from flows.table_digest import TableDigest, table_digest
+from flows.union import Source, open_source, read_source, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import pandas as pd
+    import pyarrow as pa
 
     from flows.spec import Spec
+
+__all__ = ["load", "named_columns", "read_source", "source_digest", "table_digest"]
 
 
 def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -41,31 +46,93 @@ def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> di
         DataRefused: a source cannot be read, or its columns are not what the settings name.
 
     """
-    import pandas as pd
-
-    from flows.tables import write_parquet
-
     refuse_too_large([part for part, _ in _parts(spec)], spec.data)
-    train = read_source(spec.data.source, spec.data, spec.folder)
-    sides = [(train, False)]
-    if spec.split.test_source:
-        key = "split.test_source"
-        test = read_source(spec.split.test_source, spec.data, spec.folder, key=key)
-        sides.append((_like(test, train, key), True))
-    if failures := named_columns(spec, columns_of(train.frame)):
+    sides = _sides(spec)
+    if failures := named_columns(spec, sides[0][0].columns):
         raise DataRefused(
             f"the columns named in the settings must exist:\n{describe(failures)}", failures
         )
-    frames = [side.frame.assign(__given__=given) for side, given in sides]
-    frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    facts = _facts(spec, frame, sides)
+    while True:
+        facts = _written(spec, sides, out)
+        if not any(side.late for side, _ in sides):
+            break
+        sides = [(side.mended() if side.late else side, given) for side, given in sides]
     _unchanged(facts, expected)
-    write_parquet(frame, out / "table.parquet")
+    streams = [stream for side, _ in sides for stream in side.streams]
+    aside = [(stream.part.name, stream.aside) for stream in streams if stream.aside]
+    facts["aside"] = kept(aside, sum(stream.read for stream in streams), spec.data, out)
     text = json.dumps(facts, ensure_ascii=False, indent=1)
     (out / "load.json").write_text(text, encoding="utf-8")
-    growth = grown(spec, train.parts, train.kept)
+    growth = grown(spec, sides[0][0].facts(), sides[0][0].kept)
     said = {"say": growth["say"]} if growth["say"] else {}
     return {**facts, "notes": [*facts["notes"], *growth["notes"]], **said}
+
+
+def _sides(spec: Spec) -> list[tuple[Source, bool]]:
+    """Open what is learned from, and the given test file where there is one."""
+    train = open_source(spec.data.source, spec.data, spec.folder)
+    if not spec.split.test_source:
+        return [(train, False)]
+    key = "split.test_source"
+    test = open_source(spec.split.test_source, spec.data, spec.folder, key=key)
+    _same_columns(test, train, key)
+    return [(train, False), (test, True)]
+
+
+def _written(spec: Spec, sides: list[tuple[Source, bool]], out: Path) -> dict[str, Any]:
+    """Write all rows of both sides to table.parquet; return what load.json holds."""
+    import pyarrow as pa
+
+    from flows.tables import Writer
+
+    names = _read_columns(spec, sides[0][0].columns)
+    schema = schema_of([side for side, _ in sides], names)
+    whole = [*schema, ("__source__", pa.string()), ("__record__", pa.int64())]
+    whole = pa.schema([*whole, ("__given__", pa.bool_())])
+    found, given_rows = TableDigest(whole), 0
+    sample = Sample(spec.data.sample, spec.data.id, out / "sample") if spec.data.sample else None
+    with Writer(out / "table.parquet", whole) as writer:
+        for side, given in sides:
+            tables = side.tables(schema, names)
+            if sample and not given:
+                tables = sample.of(tables, schema.names)
+            for table in _marked(tables, given):
+                given_rows += given * table.num_rows
+                found.add(table)
+                writer.write(table)
+    facts = _facts(spec, sides, found.hexdigest(), schema.names)
+    facts |= {"rows": writer.rows, "given_rows": given_rows}
+    if sample:
+        facts["sample"] = {"rows": sample.kept, "of": sample.seen}
+        facts["notes"] += _said_sample(sample)
+    return facts
+
+
+def _marked(tables: Iterator[pa.Table], given: bool) -> Iterator[pa.Table]:
+    import numpy as np
+    import pyarrow as pa
+
+    for table in tables:
+        yield table.append_column("__given__", pa.array(np.full(table.num_rows, given)))
+
+
+def _said_sample(sample: Sample) -> list[str]:
+    if sample.kept == sample.seen:
+        return []
+    share = sample.kept / sample.seen
+    return [
+        f"a sample of {sample.kept:,} of {sample.seen:,} rows ({share:.1%}) is used (data.sample)"
+    ]
+
+
+def _read_columns(spec: Spec, columns: list[str]) -> set[str] | None:
+    """Return the columns that `data.only` wants, with those that have a role; None: all."""
+    data = spec.data
+    if not data.only:
+        return None
+    used = {name for formula in data.formulas for name in formula.uses}
+    roles = {data.target, *data.id, data.group, data.time, data.weight}
+    return {name for name in columns if name in {*data.only, *used, *roles}}
 
 
 def source_digest(spec: Spec) -> dict[str, Any]:
@@ -99,12 +166,10 @@ def _digest(parts: Sequence[dict[str, Any]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _like(test: Loaded, train: Loaded, key: str) -> Loaded:
-    """Return the given test rows with the columns in the order of the train rows."""
-    names = columns_of(train.frame)
-    piece_names = columns_of(test.frame)
-    missing = [n for n in names if n not in piece_names]
-    extra = [n for n in piece_names if n not in names]
+def _same_columns(test: Source, train: Source, key: str) -> None:
+    """Refuse given test rows with other columns than the train rows have."""
+    missing = [n for n in train.columns if n not in test.columns]
+    extra = [n for n in test.columns if n not in train.columns]
     if missing or extra:
         said = f"lacks {', '.join(map(shown, missing[:5]))}" if missing else ""
         said += " and " if missing and extra else ""
@@ -113,8 +178,6 @@ def _like(test: Loaded, train: Loaded, key: str) -> Loaded:
             "give both files the same columns; a file without the target is for `penstock score`"
         )
         raise refuse("parts.columns", f"{key} {said}, compared with data.source", advice)
-    frame: Any = test.frame[[*names, "__source__", "__record__"]]
-    return replace(test, frame=frame)
 
 
 def named_columns(spec: Spec, columns: list[str]) -> list[Failure]:
@@ -123,7 +186,7 @@ def named_columns(spec: Spec, columns: list[str]) -> list[Failure]:
     named = [("data.target", data.target), *(("data.id", n) for n in data.id)]
     named += [(f"data.{r}", n) for r in ("group", "time", "weight") if (n := getattr(data, r))]
     named += [("data.drop", n) for n in data.drop] + [("data.columns", n) for n in data.columns]
-    named += [("data.keep", n) for n in data.keep]
+    named += [("data.keep", n) for n in data.keep] + [("data.only", n) for n in data.only]
     known = [*columns, *data.derive]
     used = [(f"data.derive.{f.name}", n) for f in data.formulas for n in f.uses]
     taken = [_taken(name, len(columns)) for name in data.derive if name in columns]
@@ -154,51 +217,32 @@ def _absent(key: str, name: str, columns: list[str]) -> Failure:
     )
 
 
-def _facts(spec: Spec, frame: pd.DataFrame, sides: list[tuple[Loaded, bool]]) -> dict[str, Any]:
-    parts = [{**part, "given": given} for side, given in sides for part in side.parts]
+def _facts(
+    spec: Spec, sides: list[tuple[Source, bool]], digest: str, columns: list[str]
+) -> dict[str, Any]:
+    parts = [{**part, "given": given} for side, given in sides for part in side.facts()]
     bad = [{**part, "given": given} for side, given in sides for part in side.bad]
     found = {(part["name"], part["given"]): part for part in (*parts, *bad)}
-    in_order = [found[name, given] for side, given in sides for name in side.names]
+    in_order = [
+        found[p.name, given]
+        for side, given in sides
+        for p in side.found
+        if (p.name, given) in found
+    ]
     return {
-        "rows": len(frame),
-        "given_rows": sum(len(side.frame) for side, given in sides if given),
-        "columns": columns_of(frame),
+        "rows": 0,
+        "given_rows": 0,
+        "columns": columns,
         "text": all(side.text for side, _ in sides),
         "digest": _digest(in_order),
-        "table_digest": table_digest(frame),
+        "table_digest": digest,
         "volatile": any(part["kind"] == "function" for part in parts),
         "target": spec.data.target,
         "parts": parts,
         "bad_parts": bad,
-        "renamed": {old: new for side, _ in sides for old, new in side.renamed.items()},
-        "notes": [note for side, _ in sides for note in side.notes],
+        "renamed": {old: new for side, _ in sides for old, new in side.renamed().items()},
+        "notes": [note for side, _ in sides for note in side.notes()],
     }
-
-
-def table_digest(frame: pd.DataFrame) -> str:
-    """Return the SHA-256 of a table's columns, types and cells, whatever the file layout."""
-    import pyarrow as pa
-
-    class Sink:
-        def __init__(self) -> None:
-            self.sha, self.closed = hashlib.sha256(), False
-
-        def write(self, content: Any) -> int:
-            self.sha.update(content)
-            return len(content)
-
-        def flush(self) -> None:
-            pass
-
-        def close(self) -> None:
-            self.closed = True
-
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    table = table.combine_chunks()
-    sink = Sink()
-    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as writer:
-        writer.write_table(table)
-    return sink.sha.hexdigest()
 
 
 def _unchanged(facts: dict[str, Any], expected: dict[str, Any] | None) -> None:

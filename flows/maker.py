@@ -126,11 +126,14 @@ class Maker:
             raise SettingsError(msg) from None
 
     def _labels_fit(self, classes: Mapping[str, int]) -> None:
-        """Refuse costs and directions that do not fit the labels before anything is trained."""
+        """Refuse costs, balance and directions that do not fit the labels before anything is trained."""
         from flows.slice_columns import known_answers
 
         schema = read_json(self.made["validate"].path / "schema.json")
         known_answers(self.spec, schema, classes)
+        if self.spec.train.balance != "none" and not classes:
+            msg = f"{self.spec.path}: train.balance: a regression has no classes to balance"
+            raise SettingsError(msg)
         if self.spec.decision is None:
             return
         from models.decide import cost_matrix

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
+from models.served import bare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,6 +99,8 @@ def _surely_thousands(draft: Draft, profile: Mapping[str, Any], table: pd.DataFr
     for column in doubtful:
         name = column["name"]
         texts = _texts(table, name)
+        if unit := draft.columns.get(name, {}).get("unit"):
+            texts = texts.map(lambda text, unit=unit: bare(text, unit))
         mark = "," if texts.str.contains(",", regex=False).any() else "."
         point = "." if mark == "," else ","
         proof = _proof(profile, table, point)

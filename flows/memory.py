@@ -1,49 +1,39 @@
 """How much memory a table will take, told before it is read, and whether there is so much.
 
 - The head of every part is decoded: what a row takes there, times the rows of the part (Parquet
-  says how many; text, by its bytes), times the copies that the stages before training make.
-- What is free: of the machine, of the process's control group, and of its own limit, the least.
+  says how many; text, by its bytes). `data.only` and `data.sample` count.
+- The stages before training read and write by blocks of rows or a few columns at a time: what they
+  need grows with the rows (sides, identities) and with the widest columns, hardly with the table.
+- What is free: of the machine, of the process's control groups, and of its own limits, the least.
 - A part whose rows nobody can know beforehand (a function, a database) counts for nothing.
 """
 
 from __future__ import annotations
 
 import resource
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import text_blocks
+from flows.part_size import Size, size_of
 from flows.parts import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from flows.data_spec import DataSpec
     from flows.parts import Part
 
-HEAD_ROWS = 2_000
+BLOCKS = 750_000_000
+"""Bytes of the rows and columns of a large table that are in memory at once."""
+LEAST_SAMPLE = 100  # rows
 COPIES = 4.0
-"""Of a table's cells at the peak of the stages before training, measured by benchmarks/scale.py."""
-OFFSET = 8  # bytes that a text cell takes beside its text
-PACKED = 6  # times that gzip's text unpacks to, where nobody has unpacked it yet
-GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """What a part, or a whole source, will hold."""
-
-    rows: int = 0
-    columns: int = 0
-    bytes: int = 0
-    """Of its cells in memory."""
-
-    def __add__(self, other: Size) -> Size:
-        """Return both, one below the other."""
-        columns = max(self.columns, other.columns)
-        return Size(rows=self.rows + other.rows, columns=columns, bytes=self.bytes + other.bytes)
+"""Of a table that is no larger than a block."""
+PER_ROW = 450
+"""Bytes of each row for its identity, side, label and what is kept beside."""
+PER_CELL = 0.25
+"""Bytes of each cell, for what is gathered of all columns."""
+LIMITS = ((resource.RLIMIT_AS, "vms"), (resource.RLIMIT_DATA, "data"))
+GROUPS = Path("/sys/fs/cgroup")
 
 
 def refuse_too_large(parts: Sequence[Part], data: DataSpec, *, there: int | None = None) -> None:
@@ -54,28 +44,47 @@ def refuse_too_large(parts: Sequence[Part], data: DataSpec, *, there: int | None
 
     """
     size = sum((size_of(part, data) for part in parts), Size())
-    needed, there = size.bytes * COPIES, free() if there is None else there
-    if needed <= there:
+    there = free() if there is None else there
+    needed = needed_for(size, data)
+    if not size.rows or needed <= there:
         return
-    share = there / needed
     message = (
         f"{parts[0].key} must fit in memory: about {size.rows:,} rows x {size.columns:,} columns, of "
         f"which the stages before training take about {needed / 1e9:,.1f} GB; {there / 1e9:,.1f} GB "
         "are free"
     )
-    advice = (
-        f"give it {_times(1 / share)} the memory; or write a source of fewer columns (at most about "
-        f"{max(int(size.columns * share), 1):,}) or of a sample of the rows (at most about "
-        f"{share:.0%}); float32 instead of float64 numbers in Parquet take half"
-    )
-    raise refuse("source.memory", message, advice)
+    raise refuse("source.memory", message, _advice(size, data, needed, there))
 
 
-def size_of(part: Part, data: DataSpec) -> Size:
-    """Estimate what a part will hold; nothing where nobody can know."""
-    if part.path is None or part.kind not in MEASURES:
-        return Size()
-    return MEASURES[part.kind](part, data)
+def needed_for(size: Size, data: DataSpec) -> int:
+    """Return the bytes that the stages before training take at most."""
+    if not size.rows:
+        return 0
+    rows = min(size.rows, data.sample or size.rows)
+    growing = rows * (PER_ROW + PER_CELL * size.columns)
+    return int(_fixed(size) + growing + 3 * size.widest * rows / size.rows)
+
+
+def _fixed(size: Size) -> int:
+    """Return what does not grow with the rows that are used."""
+    return int(min(BLOCKS, COPIES * size.bytes) + size.whole)
+
+
+def _advice(size: Size, data: DataSpec, needed: int, there: int) -> str:
+    """Say what would fit, by which setting."""
+    advice = [f"give it {_times(needed / max(there, 1))} the memory"]
+    used = min(size.rows, data.sample or size.rows)
+    room = there - _fixed(size)
+    rows = int(used * room / max(needed - _fixed(size), 1))
+    if rows >= LEAST_SAMPLE:
+        unit = 10 ** (len(str(rows)) - 2)
+        advice.append(f"or use a sample of the rows: data.sample = {rows // unit * unit}")
+    columns = int((room / used - PER_ROW) / PER_CELL)
+    if columns > 1:
+        advice.append(f"or name the columns to be read in data.only, at most about {columns:,}")
+    if size.whole > there / 2:
+        advice.append("or write it as Parquet, CSV or JSON lines, which are read in pieces")
+    return "; ".join(advice)
 
 
 def free() -> int:
@@ -83,77 +92,66 @@ def free() -> int:
     import psutil
 
     found = [int(psutil.virtual_memory().available)]
-    for limit, used in zip(GROUPS, USED, strict=True):
-        if (most := _number(limit)) is not None:
-            found.append(most - (_number(used) or 0))
-    own, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if own != resource.RLIM_INFINITY:
-        found.append(own - int(psutil.Process().memory_info().vms))
+    found += [most - used for most, used in _groups()]
+    process = psutil.Process().memory_info()
+    for limit, used in LIMITS:
+        most, _ = resource.getrlimit(limit)
+        if most != resource.RLIM_INFINITY:
+            found.append(most - int(getattr(process, used)))
     return max(min(found), 0)
 
 
-def _number(path: str) -> int | None:
-    """Return a number of the control group; None where there is none, or no limit."""
+def allowed() -> int:
+    """Return the bytes that this process may have in all, whatever is taken at the moment."""
+    import psutil
+
+    found = [int(psutil.virtual_memory().total), *(most for most, _ in _groups())]
+    limits = [resource.getrlimit(limit)[0] for limit, _ in LIMITS]
+    return min([*found, *(most for most in limits if most != resource.RLIM_INFINITY)])
+
+
+def _groups() -> Iterator[tuple[int, int]]:
+    """Yield limit and use of the process's control groups, without pages of files."""
+    for folder, names in _places():
+        most, used = (_number(folder / name) for name in names)
+        if most is not None:
+            yield most, max((used or 0) - _pages(folder / "memory.stat"), 0)
+
+
+def _places() -> Iterator[tuple[Path, tuple[str, str]]]:
+    """Yield the folders of the process's groups, inner and outer, of both kinds of hierarchy."""
     try:
-        return int(Path(path).read_text(encoding="ascii"))
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, names = GROUPS, ("memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            root, names = GROUPS / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        else:
+            continue
+        inner = root / path.strip("/")
+        yield from ((f, names) for f in (inner, *inner.parents) if f.is_relative_to(root))
+
+
+def _number(path: Path) -> int | None:
+    """Return a number of a control group; None where there is none, or no limit."""
+    try:
+        return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
 
 
-def _parquet(part: Part, data: DataSpec) -> Size:
-    """The rows are in the footer, what one takes is seen in the first ones."""
-    del data
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def _pages(path: Path) -> int:
+    """Return the bytes of files that a control group has in memory and can let go."""
     try:
-        with pq.ParquetFile(_path(part)) as file:
-            rows, columns = file.metadata.num_rows, len(file.schema_arrow)
-            head = next(file.iter_batches(batch_size=HEAD_ROWS), None)
-    except (pa.ArrowException, OSError):
-        return Size()  # whoever reads it says what is wrong
-    if head is None or not head.num_rows:
-        return Size(rows=rows, columns=columns)
-    per_row = sum(_cells(column) for column in head.columns) / head.num_rows
-    return Size(rows=rows, columns=columns, bytes=int(per_row * rows))
-
-
-def _cells(column: Any) -> int:
-    """Return the bytes of a column's cells as plain values."""
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    return column.nbytes + (OFFSET * len(column) if text else 0)
-
-
-def _text(part: Part, data: DataSpec) -> Size:
-    """By the first block: bytes and cells of a record, and the records that so many bytes hold."""
-    blocks = text_blocks.Blocks(_path(part), data)
-    try:
-        head = next(iter(blocks), b"")
-    except text_blocks.Doubtful:
-        return Size()
-    records = max(head.count(b"\n"), 1)
-    first = head.partition(b"\n")[0]
-    columns = first.count(data.separator.encode(data.encoding, "ignore") or b",") + 1
-    whole = blocks.size * (PACKED if part.gzipped and blocks.bytes_read < blocks.size else 1)
-    whole = len(head) if blocks.bytes_read >= blocks.size else whole
-    rows = round(whole / len(head) * records) if head else 0
-    return Size(rows=rows, columns=columns, bytes=whole + rows * columns * OFFSET)
-
-
-def _path(part: Part) -> Path:
-    if part.path is None:
-        raise ValueError(f"{part.name} is no file")
-    return part.path
+        lines: Any = (line.split() for line in path.read_text(encoding="ascii").splitlines())
+    except OSError:
+        return 0
+    return sum(int(v) for name, v in lines if name in ("active_file", "inactive_file"))
 
 
 def _times(factor: float) -> str:
     return f"{factor:,.1f} times" if factor < 10 else f"{factor:,.0f} times"
-
-
-MEASURES = {"parquet": _parquet, "text": _text}
-"""How the size of each kind of part is estimated."""

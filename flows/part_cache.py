@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.delimited import Piece
 from flows.home import root_of
+from flows.records import Aside
 from flows.sources import SOURCES, Read, digest_of
 from flows.stage import code_digest
 from flows.stage import digest_of as digest_of_values
@@ -87,6 +88,7 @@ def _stored(path: Path, digest: str) -> Read | None:
         table=table.replace_schema_metadata(None),
         renamed=facts["renamed"],
         notes=tuple(facts["notes"]),
+        aside=Aside.from_json(facts["aside"]) if facts["aside"] else None,
     )
     return Read(piece=piece, digest=digest, size=facts["bytes"])
 
@@ -99,6 +101,7 @@ def _store(path: Path, read: Read) -> None:
     facts: dict[str, Any] = {
         "sha256": read.digest, "bytes": read.size, "rows": piece.table.num_rows,
         "renamed": piece.renamed, "notes": list(piece.notes),
+        "aside": piece.aside.to_json() if piece.aside else None,
     }  # fmt: skip
     table = piece.table.replace_schema_metadata({FACTS: json.dumps(facts).encode()})
     draft = path.with_name(f".{path.name}.{os.getpid()}")

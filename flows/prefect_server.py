@@ -2,6 +2,7 @@
 
 - Prefect would start one too, but only inside the first flow call; started first thing, it comes
   up beside the imports and costs a run far less of its time.
+- It ends with the process that started it, also where that one is killed and can end nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
     from flows.home import Home
 
 START_SECONDS = 120.0
+TIED = """
+import os, runpy, sys, threading, time
+parent = int(sys.argv.pop(1))
+def watch():
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)
+threading.Thread(target=watch, daemon=True).start()
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+"""A module's program that ends when its parent does; Prefect's own server would stay for ever."""
 
 
 def server_command(host: str, port: int) -> list[str]:
@@ -30,6 +42,12 @@ def server_command(host: str, port: int) -> list[str]:
     command = [sys.executable, "-m", "uvicorn", "--factory", "--host", host, "--port", str(port)]
     command += ["--log-level", "error", "--timeout-graceful-shutdown", "2"]
     return [*command, "prefect.server.api.server:create_app"]
+
+
+def tied(command: list[str]) -> list[str]:
+    """Return `python -m module ...` as a command that ends with this process."""
+    python, _, *rest = command
+    return [python, "-c", TIED, str(os.getpid()), *rest]
 
 
 def answers(address: str) -> bool:
@@ -63,7 +81,7 @@ class PrefectServer:
             "PREFECT__SERVER_FINAL": "1",
         }
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
-            server_command(LOOPBACK, port),
+            tied(server_command(LOOPBACK, port)),
             env={**os.environ, **ours},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -20,13 +20,14 @@ from expectations.failure import shown
 from flows import marks, missing, roles
 from flows.data_spec import ColumnSpec, DataSpec
 from flows.errors import SettingsError
-from flows.header import RESERVED
-from flows.load import load, read_source
+from flows.load import load
 from flows.parts import find_parts
 from flows.propose_source import Asked, mapped, with_derived, without_answers
 from flows.settings_text import Draft
 from flows.sniff import Writing, sniff
 from flows.spec import Spec
+from flows.union import open_source
+from flows.units import units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ class Proposal:
 
 def propose(
     source: str,
-    target: str,
+    target: str | None,
     *,
     folder: Path,
     test: str | None = None,
@@ -62,7 +63,7 @@ def propose(
 
     Args:
         source: a file, glob or folder (relative to `folder`), `sklearn:NAME` or `file.py:function`.
-        target: the column to predict: its name, or its position from 1.
+        target: the column to predict: its name, or its position from 1; None: refused with a list.
         folder: where the settings will lie.
         test: a test file of its own; used when it has the target.
         names: the columns of a file without a header.
@@ -107,7 +108,7 @@ def propose(
 def _decided(draft: Draft, folder: Path) -> tuple[list[str], list[str]]:
     """Settle from the data how cells are read and what columns are; return it, and warnings."""
     profile, table = _profile(draft, folder)
-    said = roles.one_spelling(draft, profile)
+    said = [*roles.one_spelling(draft, profile), *units(draft, profile, table)]
     if said:
         profile, table = _profile(draft, folder)
     absent, likely = missing.declare(draft, profile, table)
@@ -172,27 +173,32 @@ def _columns(
         return list(writing.options["names"])
     columns = {name: ColumnSpec(**keys) for name, keys in options.items()}
     data = DataSpec(source=entry, target="-", **writing.options, columns=columns)
-    frame = read_source(entry, data, folder).frame
-    return [c for c in frame.columns if c not in RESERVED]
+    return open_source(entry, data, folder).columns
 
 
-def _column(wanted: str, columns: list[str], writing: Writing, option: str) -> str:
+def _column(wanted: str | None, columns: list[str], writing: Writing, option: str) -> str:
     """Return the column named by name, or by position from 1."""
     import difflib
     import unicodedata
 
-    plain = unicodedata.normalize("NFC", wanted.strip())
+    plain = unicodedata.normalize("NFC", (wanted or "").strip())
     if plain in columns:
         return plain
     if plain.isdecimal() and 1 <= int(plain) <= len(columns):
         return columns[int(plain) - 1]
-    near = difflib.get_close_matches(plain, columns, n=1, cutoff=0.5)
+    alike = [name for name in columns if name.casefold() == plain.casefold()]
+    near = alike or difflib.get_close_matches(plain, columns, n=1, cutoff=0.5)
     hint = f"; did you mean {shown(near[0])}?" if near else ""
+    found = "" if wanted is None else f", found {shown(wanted)}{hint}"
     listed = ", ".join(shown(c) for c in columns[:20]) + (", ..." if len(columns) > 20 else "")
     bare = writing.options.get("header") is False
-    advice = f", or a position from 1 to {len(columns)}; --names names them" if bare else ""
-    headless = "the file has no header; its columns are" if bare else "the columns are"
-    msg = f"{option} must name a column, found {shown(wanted)}{hint} ({headless} {listed}{advice})"
+    advice = (
+        f"; a position from 1 to {len(columns)} will do, and --names names them" if bare else ""
+    )
+    why = writing.why.get("header", "")
+    headless = f"the file has no header, as {why}; its columns are" if bare else "the columns are"
+    what = "the column to predict" if wanted is None else "a column"
+    msg = f"{option} must name {what}{found} ({headless} {listed}{advice})"
     raise SettingsError(msg)
 
 
@@ -218,7 +224,7 @@ def _given_test(test: str, draft: Draft, folder: Path) -> list[str]:
             lacks = True
     else:
         data = DataSpec(source=entry, target=target, **options)
-        lacks = target not in read_source(entry, data, folder, key="--test").frame
+        lacks = target not in open_source(entry, data, folder, key="--test").columns
     if lacks:
         named = shown(Path(test).name)
         said = f"{named} has no column {shown(target)}, so it cannot judge the model"

@@ -126,7 +126,7 @@ def with_derived(table: pd.DataFrame, spec: Spec, profile: Mapping[str, Any]) ->
         return table
     seen = {column["name"]: column for column in profile["columns"]}
     needed = {name for formula in spec.data.formulas for name in formula.uses} - {*spec.data.derive}
-    keys = ("name", "decimal", "thousands", "format", "true", "false")
+    keys = ("name", "decimal", "thousands", "unit", "format", "true", "false")
     entries = [
         {key: seen[name][key] for key in keys if seen[name].get(key)}
         | {"kind": seen[name]["kind"], "missing": seen[name].get("missing_tokens") or []}

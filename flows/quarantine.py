@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from expectations.contract import Contract
     from expectations.failure import Failure, Severity
+    from expectations.witnesses import Frame
 
 ROLES = ("feature", "target", "id", "group", "time", "weight")
 EMPTY_ROW = "row.empty"
+RECORDS = ("record.long", "record.short")
+"""Of text files: more or fewer fields than the header."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,7 @@ class Offence:
 def offences(
     contract: Contract,
     schema: Mapping[str, Any],
-    typed: pd.DataFrame,
+    typed: Frame,
     untypable: pd.DataFrame,
     broken: Mapping[str, np.ndarray],
     *,
@@ -89,7 +92,8 @@ def columns_of(rule: Mapping[str, Any]) -> tuple[str, ...]:
 
 def rules_known(contract: Contract) -> dict[str, str | None]:
     """Return every rule that could set a row aside, with its column."""
-    found: dict[str, str | None] = {EMPTY_ROW: None, f"{contract.target}.present": contract.target}
+    found: dict[str, str | None] = dict.fromkeys((EMPTY_ROW, *RECORDS))
+    found |= {f"{contract.target}.present": contract.target}
     for name, column in contract.columns.items():
         if column.role in ROLES and column.kind != "ignored":
             found[f"{name}.type"] = name
@@ -137,7 +141,7 @@ def _missing(contract: Contract, column: str) -> str:
     return "fill the cells at the source, or leave the rows out"
 
 
-def _broken(rule: Mapping[str, Any], typed: pd.DataFrame, rows: np.ndarray) -> Offence:
+def _broken(rule: Mapping[str, Any], typed: Frame, rows: np.ndarray) -> Offence:
     from expectations.failure import EXAMPLES_KEPT, shown
     from expectations.rule_words import must_hold, what_to_do
 
@@ -163,7 +167,7 @@ def _broken(rule: Mapping[str, Any], typed: pd.DataFrame, rows: np.ndarray) -> O
 
 
 def _empty_rows(
-    typed: pd.DataFrame, features: list[str], unreadable: np.ndarray, *, alone: bool
+    typed: Frame, features: list[str], unreadable: np.ndarray, *, alone: bool
 ) -> list[Offence]:
     import numpy as np
 
@@ -189,10 +193,11 @@ def _empty_rows(
     return [offence]
 
 
-def failures_of(typed: pd.DataFrame, found: Sequence[Offence]) -> list[Failure]:
+def failures_of(typed: Frame, found: Sequence[Offence]) -> list[Failure]:
     """Return the offences as bounded failures with record numbers."""
     from expectations.failure import EXAMPLES_KEPT, Failure, located
 
+    places = typed[[name for name in ("__source__", "__record__") if name in typed]]
     return [
         Failure(
             rule=offence.rule,
@@ -201,7 +206,7 @@ def failures_of(typed: pd.DataFrame, found: Sequence[Offence]) -> list[Failure]:
             total=len(typed),
             message=offence.message,
             severity=offence.severity,
-            examples=located(typed, offence.rows[:EXAMPLES_KEPT].tolist(), offence.values),
+            examples=located(places, offence.rows[:EXAMPLES_KEPT].tolist(), offence.values),
             advice=offence.advice,
         )
         for offence in found

@@ -71,6 +71,7 @@ def replay(
     bad = np.zeros(len(raw), dtype=bool)
     for offence in found:
         bad[offence.rows] = True
+    cut = _records(home, index, spec)
     say("asking the champion")
     kept = ~bad
     there = raw.loc[kept].drop(columns=[c for c in raw if c.startswith("__") and c.endswith("__")])
@@ -82,12 +83,12 @@ def replay(
         "overrides": list(overrides),
         "contract": {"path": str(spec.contract_path), **_compared(contract, index)},
         "of": index["rows"],
-        "rows": len(raw),
-        "back": int(kept.sum()),
-        "still": int(bad.sum()),
-        "rules": _rules(index, found),
+        "rows": len(raw) + len(cut),
+        "back": int(kept.sum() + cut["fits"].sum()),
+        "still": int(bad.sum() + (~cut["fits"]).sum()),
+        "rules": _rules(index, found, cut),
         "failures": _failures(typed, found),
-        "limits": _limits(spec, contract, found, index["rows"]),
+        "limits": _limits(spec, contract, _broken(found, cut, len(raw)), index["rows"]),
         "files": [_again(home, spec, each) for each in index["files"]],
         "notes": _notes(spec, index),
         "sources": _sources(index),
@@ -141,8 +142,28 @@ def _compared(contract: Contract, index: Mapping[str, Any]) -> dict[str, Any]:
     return {"digest": digest, "accepted": contract.accepted, "changed": changed}
 
 
-def _rules(index: Mapping[str, Any], found: Sequence[Offence]) -> dict[str, dict[str, int]]:
-    now = {offence.rule: len(offence.rows) for offence in found}
+def _records(home: Home, index: Mapping[str, Any], spec: Spec) -> pd.DataFrame:
+    """Cut the records of another width again, as today's settings say: rule, and whether it fits."""
+    from flows.quarantine import RECORDS
+    from flows.quarantine_records import fitting
+
+    lines = read_parquet(quarantine_store.verified(home, index, "lines"))
+    lines = lines.loc[lines["rule"].isin(RECORDS)].reset_index(drop=True)
+    fits = fitting(lines["source"], lines["value"], index.get("widths", {}), spec.data)
+    return lines[["rule"]].assign(fits=fits)
+
+
+def _broken(found: Sequence[Offence], cut: pd.DataFrame, rows: int) -> dict[str, np.ndarray]:
+    """Return by rule who still breaks it: rows, and records as places after them."""
+    wrong = cut.loc[~cut["fits"]]
+    records = {str(rule): rows + part.index.to_numpy() for rule, part in wrong.groupby("rule")}
+    return {offence.rule: offence.rows for offence in found} | records
+
+
+def _rules(
+    index: Mapping[str, Any], found: Sequence[Offence], cut: pd.DataFrame
+) -> dict[str, dict[str, int]]:
+    now = {rule: len(places) for rule, places in _broken(found, cut, 0).items()}
     names = dict.fromkeys([*index["rules"], *now])
     return {n: {"then": index["rules"].get(n, 0), "now": now.get(n, 0)} for n in names}
 
@@ -155,12 +176,11 @@ def _failures(typed: pd.DataFrame, found: Sequence[Offence]) -> list[dict[str, A
 
 
 def _limits(
-    spec: Spec, contract: Contract, found: Sequence[Offence], rows: int
+    spec: Spec, contract: Contract, broken: Mapping[str, np.ndarray], rows: int
 ) -> list[dict[str, Any]]:
     from flows.quarantine import rules_known
     from flows.quarantine_limits import limits
 
-    broken = {offence.rule: offence.rows for offence in found}
     try:
         held = limits(spec.data.max_fraction, rules_known(contract), broken, rows)
     except ValueError as error:

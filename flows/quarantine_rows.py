@@ -4,6 +4,7 @@
   (from 1, within the part), `rule`, `column`, `value`: the cell as it stood in the source.
 - `set_aside.parquet`: the rows as they were loaded, every column, with `__row__`: what a later
   contract or reader judges again.
+- Records of another width than the header are lines with their whole text, without a row.
 - No cap on rows or offences. A value of more than LONGEST characters is shortened in the first
   table, and whole in the second.
 - The raw table is streamed, so that it need not fit memory.
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import pandas as pd
     import pyarrow as pa
 
+    from expectations.witnesses import Frame
     from flows.quarantine import Offence
 
 LINES, ROWS = "quarantined.parquet", "set_aside.parquet"
@@ -32,15 +33,27 @@ COLUMNS = ("row", "source", "record", "rule", "column", "value")
 
 
 def write(
-    folder: Path, table: Path, typed: pd.DataFrame, found: Sequence[Offence], bad: np.ndarray
+    folder: Path,
+    table: Path,
+    typed: Frame,
+    found: Sequence[Offence],
+    bad: np.ndarray,
+    records: pa.Table | None = None,
 ) -> None:
-    """Write both tables of the rows that are `bad` (bool, one per row of the raw `table`)."""
+    """Write both tables of the rows that are `bad` (bool, one per row of the raw `table`).
+
+    `records` of another width are lines without a row (`quarantine_records.py`).
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     options: Any = {"compression": "zstd", "write_page_checksum": True}
     rows = taken(table, np.flatnonzero(bad))
     pq.write_table(rows, folder / ROWS, **options)
-    pq.write_table(lines(rows, typed, found), folder / LINES, **options)
+    whole = lines(rows, typed, found)
+    if records is not None:
+        whole = pa.concat_tables([whole, records], promote_options="default").select(COLUMNS)
+    pq.write_table(whole, folder / LINES, **options)
 
 
 def taken(table: Path, rows: np.ndarray) -> pa.Table:
@@ -62,7 +75,7 @@ def taken(table: Path, rows: np.ndarray) -> pa.Table:
     return whole.add_column(0, "__row__", pa.array(rows, pa.int64()))
 
 
-def lines(rows: pa.Table, typed: pd.DataFrame, found: Sequence[Offence]) -> pa.Table:
+def lines(rows: pa.Table, typed: Frame, found: Sequence[Offence]) -> pa.Table:
     """Return one line per critical offence and column, by row.
 
     Args:
@@ -93,7 +106,7 @@ def _schema(pa: Any) -> Any:
 
 
 def _piece(
-    rows: pa.Table, at: np.ndarray, typed: pd.DataFrame, offence: Offence, column: str | None
+    rows: pa.Table, at: np.ndarray, typed: Frame, offence: Offence, column: str | None
 ) -> pa.Table:
     import pyarrow as pa
 
@@ -118,7 +131,7 @@ def _piece(
 
 
 def _cells(
-    rows: pa.Table, places: pa.Array, typed: pd.DataFrame, where: np.ndarray, column: str | None
+    rows: pa.Table, places: pa.Array, typed: Frame, where: np.ndarray, column: str | None
 ) -> Any:
     """Return cells as text, null where they are missing; long ones shortened."""
     import pyarrow as pa

@@ -9,6 +9,7 @@ from expectations.failure import shown
 from flows import quarantine_store
 from flows.errors import PenstockError
 from flows.quarantine_limits import meets
+from flows.scored import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,8 @@ def _met(lines: pa.Table, rule: str, index: Mapping[str, Any]) -> pa.Table:
 def write(found: pa.Table, out: Path) -> None:
     """Write a table as CSV or Parquet, whole or not at all.
 
+    In CSV a text that a spreadsheet would run as a formula has a ' in front.
+
     Raises:
         PenstockError: the place cannot be written.
 
@@ -79,7 +82,7 @@ def write(found: pa.Table, out: Path) -> None:
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         if out.suffix == ".csv":
-            csv.write_csv(found, draft)
+            csv.write_csv(harmless(found)[0], draft)
         else:
             pq.write_table(found, draft, compression="zstd", write_page_checksum=True)
         draft.replace(out)

@@ -74,7 +74,11 @@ def kept_for(run: Run, stage: str) -> Iterator[None]:
 
 def _say(run: Run) -> None:
     if run.aside:
-        run.progress.say(f"  set aside: penstock quarantine show {run.id}")
+        rows, files = run.aside["quarantined"], len(run.aside["files"])
+        what = [f"{rows:,} row{'s' * (rows != 1)}"] if rows else []
+        what += [f"{files:,} file{'s' * (files != 1)}"] if files else []
+        said = f"  set aside: {' and '.join(what)}; penstock quarantine show {run.id}"
+        run.progress.say(said)
 
 
 def keep(maker: Maker, run: str, *, refused: bool = False) -> dict[str, Any] | None:
@@ -123,6 +127,7 @@ def _index(
         "rules": checked["rules"],
         "parts": {p["name"]: {"sha256": p["sha256"], "path": p["path"]} for p in loaded["parts"]},
         "files": [dict(each) for each in loaded.get("bad_parts", [])],
+        "widths": (loaded.get("aside") or {}).get("widths", {}),
         "contract": checked["contract"]["digest"],
         "reading": reading,
     }
@@ -150,7 +155,9 @@ def write(home: Home, index: dict[str, Any], folder: Path) -> None:
 
 def _counts(lines: pa.Table) -> dict[str, int]:
     """Rows set aside by part."""
-    rows = lines.select(["row", "source"]).group_by(["row", "source"]).aggregate([])
+    # a record of another width is no row; every row has its record
+    rows = lines.select(["row", "record", "source"])
+    rows = rows.group_by(["row", "record", "source"]).aggregate([])
     found = rows["source"].value_counts().to_pylist()
     ordered = sorted(found, key=lambda each: -each["counts"])
     return {str(each["values"]): each["counts"] for each in ordered}

@@ -92,9 +92,10 @@ def judged_again(found: Mapping[str, Any]) -> str:
     contract = found["contract"]
     state = "accepted" if contract["accepted"] else "proposed"
     since = "changed since" if contract["changed"] else "the same as then"
-    when = age(found["written"])
+    when = f"{found['run']} ({age(found['written'])})"
+    rows = f"{found['rows']:,} row{'s' * (found['rows'] != 1)}"
     lines = [
-        f"{shown(found['name'])}: {found['rows']:,} rows of run {found['run']} ({when}), judged again",
+        f"{shown(found['name'])}: {rows} of run {when}, judged again",
         f"  by {found['settings']} and its contract ({state}, {since})",
         f"  {found['back']:>10,}  come back",
         f"  {found['still']:>10,}  still fail",

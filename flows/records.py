@@ -1,13 +1,17 @@
 """Every record of a delimited text, slowly: which are too long, too short, or never closed.
 
 - Runs only after fast reading has failed, or where a quote may be open to the end of the file.
+- Records of another width than the header may be set aside one by one, where it is no matter of the
+  whole file: not where the first one is too long (the header lacks a name), the last is cut off, or
+  most are wrong.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from expectations.failure import Example, Failure
 from flows import diagnose
@@ -21,12 +25,58 @@ HEAD = 1 << 16  # bytes that tell another separator
 SENTINEL = "\x01end of file\x01"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Aside:
+    """Records of one part that have not as many fields as its header."""
+
+    width: int
+    """Fields of the header."""
+    numbers: tuple[int, ...] = ()
+    """From 1, ascending."""
+    rules: tuple[str, ...] = ()
+    """`record.long` or `record.short`, of each."""
+    texts: tuple[str, ...] = ()
+    """As they stand in the file, without the line end."""
+    failures: tuple[Failure, ...] = field(default=(), compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        failures = [failure.to_json() for failure in self.failures]
+        listed = {name: list(getattr(self, name)) for name in ("numbers", "rules", "texts")}
+        return {"width": self.width, **listed, "failures": failures}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Aside:
+        """Return what `to_json` gave."""
+        failures = tuple(Failure.from_json(each) for each in values["failures"])
+        listed = {name: tuple(values[name]) for name in ("numbers", "rules", "texts")}
+        return cls(width=values["width"], **listed, failures=failures)
+
+
 def problems(text: bytes, raw: list[str], data: DataSpec, name: str) -> list[Failure]:
     """Return what is wrong with single records: too long, too short, an open quote."""
     if failures := diagnose.encoding(text, "utf-8", name):
         return failures
     lines = io.StringIO(text.decode(), newline="")
     return problems_in(lines, text[:HEAD], raw, data, name)
+
+
+def settable(text: bytes, raw: list[str], data: DataSpec, name: str) -> Aside | None:
+    """Return the records that may be set aside one by one; None where the part is to be refused."""
+    widths = _Widths(io.StringIO(text.decode(), newline=""), text[:HEAD], raw, data, name)
+    widths.keeping = True
+    failures = widths.failures()
+    numbers = [number for number, _, _ in widths.bad]
+    header = bool(widths.long) and widths.long[0].row == 1
+    if header or widths.is_cut_off or not numbers or 2 * len(numbers) > widths.total:
+        return None
+    return Aside(
+        width=len(raw),
+        numbers=tuple(numbers),
+        rules=tuple(rule for _, rule, _ in widths.bad),
+        texts=tuple(text for _, _, text in widths.bad),
+        failures=tuple(failures),
+    )
 
 
 def problems_in(
@@ -49,6 +99,10 @@ class _Widths:
         self.short: list[Example] = []
         self.counts = {"long": 0, "short": 0}
         self.total = 0
+        self.keeping = False
+        self.bad: list[tuple[int, str, str]] = []
+        """Number, rule and text of each record of another width, where they are kept."""
+        self.lines_of_one: list[str] = []
         self.last: list[str] = []
         self.start_line = 1  # of the last record
 
@@ -66,6 +120,7 @@ class _Widths:
                 number += 1
                 self._see(record, number, width)
                 self.last, self.start_line = record, line
+            self.lines_of_one.clear()
             line = reader.line_num + 1
         self.total = max(number, 1)
         if record != [SENTINEL]:
@@ -76,6 +131,7 @@ class _Widths:
         """Yield the lines, and one more that is no record: an open quote would swallow it."""
         for line in self.lines:
             self.ended = line.endswith(("\n", "\r"))
+            self.lines_of_one.append(line)
             yield line
         yield SENTINEL
 
@@ -84,6 +140,9 @@ class _Widths:
             return
         kind = "long" if len(record) > width else "short"
         self.counts[kind] += 1
+        if self.keeping:
+            text = "".join(self.lines_of_one).rstrip("\r\n")
+            self.bad.append((number, f"record.{kind}", text))
         kept = getattr(self, kind)
         if len(kept) < 5:
             value = f"{len(record)} fields: {self.data.separator.join(record)[:200]}"
@@ -97,6 +156,11 @@ class _Widths:
         advice = 'close the quote; set quote = "" in [data] if quotes are ordinary characters here'
         value = self.data.separator.join(self.last)[:200]
         return diagnose.failure("file.quote", self.name, message, advice, row=number, value=value)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the last record is too short and its line has no end."""
+        return len(self.last) < len(self.raw) and not self.ended
 
     def _widths(self, width: int) -> list[Failure]:
         found = []
@@ -116,12 +180,13 @@ class _Widths:
         if self.counts["short"]:
             message = f"every record must have {width} fields as the header has; these have fewer"
             advice = diagnose.other_separator(self.head, self.data) or "correct the records"
-            if len(self.last) < width and not self.ended:
+            if self.is_cut_off:
                 message += (
                     f"; the last record has {len(self.last)} of {width} fields and no line end: "
                     "the file may be cut off"
                 )
-                advice = "copy the file again" if self.counts["short"] == 1 else advice
+                whole = "copy the file again, or remove the note below the table"
+                advice = whole if self.counts["short"] == 1 else advice
             found.append(
                 self._failure("record.short", self.counts["short"], message, advice, self.short)
             )

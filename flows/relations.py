@@ -37,7 +37,7 @@ def binned(cells: np.ndarray) -> np.ndarray:
         return rank[cells]
     missing = np.isnan(cells)
     present = np.sort(cells[~missing])
-    distinct = np.unique(present)
+    distinct = present[np.diff(present, prepend=np.nan) != 0]
     if len(distinct) > BY_VALUE:
         places = np.linspace(0, len(present) - 1, QUANTILES + 1).astype(np.int64)
         distinct = np.unique(present[places])
@@ -49,22 +49,21 @@ def association(bins: np.ndarray, target: np.ndarray, classes: int) -> float:
 
     `target` holds class codes (`classes` > 0) or values; rows are those with a target.
     """
-    _, bins = np.unique(bins, return_inverse=True)
-    rows, width = len(bins), int(bins.max(initial=0)) + 1
+    counts = np.bincount(bins)
+    used = counts > 0
+    rows, width = len(bins), int(np.count_nonzero(used))
     if rows < 2 or width < 2:
         return 0.0
     if not classes:
-        counts = np.bincount(bins)
-        means = np.bincount(bins, target - target.mean()) / counts
+        means = np.bincount(bins, target - target.mean())[used] / counts[used]
         total = float(np.sum((target - target.mean()) ** 2))
         if total == 0:
             return 0.0
-        share = float(np.sum(counts * means**2)) / total
+        share = float(np.sum(counts[used] * means**2)) / total
         adjusted = 1 - (1 - share) * (rows - 1) / max(rows - width, 1)
         return float(np.sqrt(np.clip(adjusted, 0, 1)))
-    return _cramer(
-        np.bincount(bins * classes + target, minlength=width * classes).reshape(width, -1)
-    )
+    size = len(counts) * classes
+    return _cramer(np.bincount(bins * classes + target, minlength=size).reshape(-1, classes))
 
 
 def _cramer(table: np.ndarray) -> float:
@@ -88,24 +87,57 @@ def alone(
     Binary: area under the ROC curve. Several classes: share of the errors of the commonest label
     that it removes. Values: R2, or the squared (rank) correlation where that is higher.
     """
-    half = np.arange(len(bins)) % 2 == 0
-    if classes > 2:
-        scores = _crossed(bins, np.eye(classes)[target], half)
-        right = float(np.mean(scores.argmax(axis=1) == target))
-        base = float(np.bincount(target).max()) / len(target)
-        return "accuracy_gain", max(0.0, (right - base) / (1 - base)) if base < 1 else 0.0
-    values = target.astype(np.float64)
-    fitted = _crossed(bins, values[:, None], half)[:, 0]
+    half = np.arange(len(bins)) % 2
     number = cells.dtype.kind == "f" and not np.isnan(cells).any()
     if classes:
-        area = auc(fitted, target)
-        return "roc_auc", max(
-            area, *(abs(auc(cells, target) - 0.5) + 0.5 for _ in range(number)), 0.5
-        )
+        width = int(bins.max(initial=0)) + 1
+        places = (half * width + bins) * classes + target
+        table = np.bincount(places, minlength=2 * width * classes).reshape(2, width, classes)
+        if classes > 2:
+            return "accuracy_gain", _gain(table)
+        area = abs(auc(cells, target) - 0.5) + 0.5 if number else 0.5
+        return "roc_auc", max(_area(table), area)
+    values = target.astype(np.float64)
+    fitted = _crossed(bins, values, half == 0)
     spread = float(np.var(values))
     r2 = max(0.0, 1 - float(np.mean((values - fitted) ** 2)) / spread) if spread else 0.0
+    if not number:
+        return "r2", r2
     squares = [_correlation(cells, values) ** 2, _correlation(_ranks(cells), _ranks(values)) ** 2]
-    return "r2", max(r2, *(squares if number else []), 0.0)
+    return "r2", max(r2, *squares)
+
+
+def _shares(table: np.ndarray) -> np.ndarray:
+    """Return the share of each class in each bin of the other half, shrunk to the overall shares.
+
+    `table` counts by half, bin and class; the shares of row 0 are those that row 1 gives.
+    """
+    sizes = table.sum(axis=1, keepdims=True)
+    overall = sizes / np.maximum(sizes.sum(axis=2, keepdims=True), 1)
+    return ((table + overall) / (table.sum(axis=2, keepdims=True) + 1))[::-1]
+
+
+def _gain(table: np.ndarray) -> float:
+    """Return the share of the commonest class's errors that go where bins decide."""
+    rows = int(table.sum())
+    chosen = _shares(table).argmax(axis=2)
+    right = float(np.take_along_axis(table, chosen[:, :, None], axis=2).sum()) / rows
+    base = float(table.sum(axis=(0, 1)).max()) / rows
+    return max(0.0, (right - base) / (1 - base)) if base < 1 else 0.0
+
+
+def _area(table: np.ndarray) -> float:
+    """Return the area under the ROC curve where each bin answers with its share of class 1."""
+    table = np.concatenate([table, np.zeros_like(table)], axis=2)[:, :, :2]
+    scores = _shares(table)[:, :, 1].ravel()
+    _, inverse = np.unique(scores, return_inverse=True)
+    counts = np.bincount(inverse, table.sum(axis=2).ravel())
+    ones = np.bincount(inverse, table[:, :, 1].ravel())
+    positive, negative = float(ones.sum()), float(counts.sum() - ones.sum())
+    if not positive or not negative:
+        return 0.5
+    ranks = float(np.sum(ones * (np.cumsum(counts) - (counts - 1) / 2)))
+    return (ranks - positive * (positive + 1) / 2) / (positive * negative)
 
 
 def _crossed(bins: np.ndarray, target: np.ndarray, half: np.ndarray) -> np.ndarray:
@@ -113,12 +145,10 @@ def _crossed(bins: np.ndarray, target: np.ndarray, half: np.ndarray) -> np.ndarr
     fitted = np.empty_like(target)
     width = int(bins.max(initial=0)) + 1
     for side in (half, ~half):
-        overall = target[side].mean(axis=0) if side.any() else 0.0
-        sums = np.column_stack(
-            [np.bincount(bins[side], column, width) for column in target[side].T]
-        )
-        means = (sums + overall) / (np.bincount(bins[side], minlength=width)[:, None] + 1)
-        fitted[~side] = means[bins[~side]]
+        overall = target[side].mean() if side.any() else 0.0
+        here = bins[side]
+        sums, counts = np.bincount(here, target[side], width), np.bincount(here, minlength=width)
+        fitted[~side] = ((sums + overall) / (counts + 1))[bins[~side]]
     return fitted
 
 
@@ -205,12 +235,16 @@ def _pair(first: str, second: str, value: float, measure: str, rows: int) -> dic
     }
 
 
-def row_hash(hashes: np.ndarray | None, column: np.ndarray, place: int) -> np.ndarray:
-    """Return the rows' running hash with one column more; columns in order matter."""
+def cell_hash(column: np.ndarray) -> np.ndarray:
+    """Return a hash of each cell, alike on any machine."""
     import pandas as pd
 
-    hashed = pd.util.hash_array(column)  # pyright: ignore[reportAttributeAccessIssue]
-    mixed = hashed * np.uint64(2 * place + 0x9E3779B97F4A7C15)
+    return pd.util.hash_array(column)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def row_hash(hashes: np.ndarray | None, cells: np.ndarray, place: int) -> np.ndarray:
+    """Return the rows' running hash with one column's `cell_hash` more; columns in order matter."""
+    mixed = cells * np.uint64(2 * place + 0x9E3779B97F4A7C15)
     return mixed if hashes is None else (hashes ^ (hashes >> np.uint64(29))) * np.uint64(31) + mixed
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from expectations.failure import Failure, describe, shown
 from flows import leaks_init
 from flows.errors import DataRefused
+from flows.in_order import in_order
 from flows.spec import SplitSpec
 from flows.split import fold_count
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from flows.settings_text import Draft
 
 ID_NAME = re.compile(
-    r"(^|[\W_])(id|ids|key|uuid|guid|index|idx|rownum|row|nr|no)$|(?<=[a-z])(Id|ID)$|(번호|아이디|코드|일련번호)$",
+    r"(^|[\W_])(id|ids|key|uuid|guid|index|idx|rownum|row|nr|no|num|number)\.?$|nummer$|(?<=[a-z])(Id|ID)$|(번호|아이디|코드|일련번호)$",
     re.IGNORECASE,
 )
 CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
@@ -55,7 +56,7 @@ def warn(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[
         for alarm in profile.get("alarms", ())
         if alarm["kind"] not in handled and alarm.get("column") not in settled
     ]
-    return found + leaks_init.suspects(draft, profile, table)
+    return [*found, *in_order(draft, profile, table), *leaks_init.suspects(draft, profile, table)]
 
 
 def _task(draft: Draft, profile: Mapping[str, Any]) -> list[str]:

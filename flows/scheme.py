@@ -15,11 +15,13 @@ import numpy as np
 from expectations.failure import Example, Failure, describe, shown
 from flows.errors import DataRefused
 from flows.header import RESERVED
-from flows.identity import ALGORITHM, identities
+from flows.identity import ALGORITHM, combined, identities
 from flows.stage import digest_of
+from flows.tables import columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -44,11 +46,14 @@ SETTINGS = {
 
 def scheme_of(
     spec: Spec,
-    frame: pd.DataFrame,
+    names: Sequence[str],
     schema: Mapping[str, Any] | None,
     previous: Mapping[str, Any] | None,
 ) -> tuple[dict[str, Any], list[str], bool]:
-    """Return the scheme of this run: the previous one where nothing that it rests on changed."""
+    """Return the scheme of this run: the previous one where nothing that it rests on changed.
+
+    `names` are the table's columns.
+    """
     settings = {
         "version": 1,
         "algorithm": ALGORITHM,
@@ -60,12 +65,12 @@ def scheme_of(
         "validation": spec.split.validation,
         "seed": spec.split.seed,
     }
-    columns = [] if spec.data.id else _features(spec, frame, schema)
+    columns = [] if spec.data.id else _features(spec, names, schema)
     fresh = {**settings, "columns": columns, "salt": None, "fold_salt": None}
     if not previous:
         return fresh, [], False
     changed = [key for key, value in settings.items() if previous.get(key) != value]
-    gone = [name for name in previous.get("columns", []) if name not in frame]
+    gone = [name for name in previous.get("columns", []) if name not in names]
     if changed or gone:
         why = [f"{key} was {previous.get(key)!r} and is {settings[key]!r}" for key in changed]
         why += [f"column {shown(name)} is gone" for name in gone]
@@ -73,23 +78,28 @@ def scheme_of(
     return {**fresh, **previous}, ["the sides of the earlier run are kept"], True
 
 
-def _features(spec: Spec, frame: pd.DataFrame, schema: Mapping[str, Any] | None) -> list[str]:
+def _features(spec: Spec, names: Sequence[str], schema: Mapping[str, Any] | None) -> list[str]:
     """Return the columns that a row is known by where no id is declared."""
     if schema:
         kinds = {column["name"]: column["kind"] for column in schema["columns"]}
-        found = [n for n, kind in kinds.items() if kind not in ("text", "ignored") and n in frame]
-        return found or [n for n in kinds if n in frame]
+        found = [n for n, kind in kinds.items() if kind not in ("text", "ignored") and n in names]
+        return found or [n for n in kinds if n in names]
     data = spec.data
     others = {data.target, data.weight, data.group, data.time, *data.drop, *RESERVED}
-    return [name for name in frame.columns if name not in others]
+    return [name for name in names if name not in others]
 
 
-def row_identity(spec: Spec, frame: pd.DataFrame, scheme: Mapping[str, Any]) -> NDArray[np.uint64]:
-    """Return each row's identity: of its declared id, else of the recorded columns."""
+def row_identity(
+    spec: Spec, frame: pd.DataFrame, scheme: Mapping[str, Any], table: Path
+) -> NDArray[np.uint64]:
+    """Return each row's identity: of its declared id, else of the recorded columns of `table`.
+
+    `frame` holds the columns with a role, of the same rows.
+    """
     if spec.data.id:
         present(frame, spec.data.id, "data.id")
         return identities(frame, spec.data.id, as_text=True)
-    return identities(frame, scheme["columns"], as_text=False)
+    return combined(columns_of(table, scheme["columns"]), len(frame))
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from expectations.drift import compared, counted, settled, stability
 from flows.drift import sentence, training_profile
 from flows.leaks_view import column_of
-from flows.union import frame_of
+from flows.tables import frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

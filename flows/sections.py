@@ -94,10 +94,8 @@ def data(summary: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]
 
 def _classes(split: Mapping[str, Any]) -> dict[str, Any] | None:
     """Rows per class and side, where the split counted them."""
-    counts = {
-        s: c.get("classes") for s, c in (split.get("counts") or {}).items() if isinstance(c, dict)
-    }
-    counts = {side: found for side, found in counts.items() if found}
+    sides = (split.get("counts") or {}).items()
+    counts = {s: c["classes"] for s, c in sides if isinstance(c, dict) and c.get("classes")}
     if not counts:
         return None
     labels = list(dict.fromkeys(label for found in counts.values() for label in found))
@@ -109,7 +107,10 @@ def _column(found: Mapping[str, Any]) -> dict[str, Any]:
     """One line about a column."""
     hist = found.get("histogram") or {}
     low, high = found.get("min"), found.get("max")
-    levels = [str(level) for level, _ in (found.get("levels") or [])[:5]]
+    if found.get("seen") == "integer" and low is not None and high is not None:
+        low, high = int(low), int(high)  # 0 to 2, not 0 to 2.000
+    words = [*(found.get("false") or ()), *(found.get("true") or ())]  # No, Yes, not 0 to 1
+    levels = words or [str(level) for level, _ in (found.get("levels") or [])[:5]]
     more = (found.get("distinct") or len(levels)) - len(levels)
     alone = found.get("alone") or {}
     return {

@@ -99,7 +99,7 @@ def _counts(column: Mapping[str, Any]) -> bool:
 def _column(column: Mapping[str, Any], few: pd.DataFrame, table: pd.DataFrame) -> list[Pile]:
     import pandas as pd
 
-    cells = _cells(pd.Series(few[column["name"]]), column)
+    cells = numbers_of(pd.Series(few[column["name"]]), column)
     values = pd.Series(table[column["name"]])
     dates = column["seen"] == "date"
     if dates and values.dtype.kind == "M":  # a typed date has no text to be declared
@@ -109,7 +109,7 @@ def _column(column: Mapping[str, Any], few: pd.DataFrame, table: pd.DataFrame) -
         grade = _grade(standing, dates=dates)
         if grade is None:
             continue
-        whole = cells if few is table else _cells(values, column)
+        whole = cells if few is table else numbers_of(values, column)
         count = int(np.count_nonzero(whole == standing.value))
         token = _token(values, whole, standing.value)
         sure = grade and column["role"] == "feature"
@@ -118,11 +118,11 @@ def _column(column: Mapping[str, Any], few: pd.DataFrame, table: pd.DataFrame) -
     return found
 
 
-def _cells(values: pd.Series, column: Mapping[str, Any]) -> np.ndarray:
+def numbers_of(values: pd.Series, column: Mapping[str, Any]) -> np.ndarray:
     """Return a column's numbers, dates as days since 1970; NaN where there is none."""
     from models.served import Column, read_cells
 
-    keys = ("name", "decimal", "thousands", "format")
+    keys = ("name", "decimal", "thousands", "unit", "format")
     entry = {key: column[key] for key in keys if column.get(key)} | {"kind": column["seen"]}
     known = [*(column.get("missing_tokens") or ()), *(column.get("tokens") or ())]
     cells, _ = read_cells(values, Column.of(entry, known))

@@ -15,13 +15,14 @@ import numpy as np
 
 from expectations.predictions import Predictions
 from flows.errors import ArtifactRefused
-from flows.tables import read_parquet
+from flows.tables import batches, names_in, read_parquet, read_rows, rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
+    import pyarrow as pa
 
     from flows.spec import Spec
 
@@ -110,12 +111,14 @@ def judged(
     """Join the ledger with the clean rows and the model's view of them."""
     from flows.split import merged_labels
     from models.decide import cost_matrix
-    from models.served import inputs
 
     book = read_parquet(ledger)
-    table = read_parquet(clean)
-    table = table.set_index("__row__").loc[book["row"]].reset_index()
-    truth = table.loc[:, schema["target"]]
+    roles = {"__row__", schema["target"], spec.data.group, spec.data.weight}
+    table = read_parquet(clean, [name for name in names_in(clean) if name in roles])
+    order = np.argsort(table["__row__"].to_numpy(), kind="stable")
+    at = order[np.searchsorted(table["__row__"].to_numpy()[order], book["row"].to_numpy())]
+    table = table.iloc[at].reset_index(drop=True)
+    truth: Any = table[schema["target"]]
     facts = ledger.with_name("split.json")
     if serving.get("classes") and facts.is_file():
         truth = merged_labels(truth, json.loads(facts.read_text("utf-8")))
@@ -134,9 +137,37 @@ def judged(
         identity=unit.astype(str).to_numpy(object),
         weight=weight,
         target=codes(truth, serving),
-        feeds=inputs(table, serving),
+        feeds=_feeds(clean, at, serving),
         costs=costs,
     )
+
+
+def _feeds(clean: Path, at: np.ndarray, serving: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What the graph takes of the rows at the positions `at`, read block by block."""
+    from models.served import inputs
+
+    names = [*serving.get("numbers", ()), *serving.get("categories", ())]
+    feeds: dict[str, np.ndarray] = {}
+    start = 0
+    for table in batches(clean, names):
+        for key, part in inputs(_shared(table).to_pandas(), serving).items():
+            if key not in feeds:
+                feeds[key] = np.empty((rows_in(clean), *part.shape[1:]), part.dtype)
+            feeds[key][start : start + len(part)] = part
+        start += table.num_rows
+    if np.array_equal(at, np.arange(start)):
+        return feeds
+    return {key: block[at] for key, block in feeds.items()}
+
+
+def _shared(table: pa.Table) -> pa.Table:
+    """Let the cells of a text column that are alike be one object each."""
+    import pyarrow as pa
+
+    for place, kind in enumerate(table.schema):
+        if pa.types.is_string(kind.type) or pa.types.is_large_string(kind.type):
+            table = table.set_column(place, kind.name, table.column(place).dictionary_encode())
+    return table
 
 
 def codes(target: pd.Series, serving: Mapping[str, Any]) -> np.ndarray:
@@ -171,7 +202,7 @@ def answered(known: Judged, session: Any, table: Path) -> tuple[Side, pd.DataFra
     from models.served import answer
 
     at = np.flatnonzero(known.side == "test")
-    raw = read_parquet(table).iloc[known.row[at]].reset_index(drop=True)
+    raw = read_rows(table, known.row[at])
     answers = answer(session, raw, known.schema, on_bad_row="null")
     bad = answers.pop("bad_row")
     if (bad != "").any():

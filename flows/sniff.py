@@ -14,8 +14,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from expectations.failure import shown
+from expectations.failure import describe, shown
 from flows import delimited, diagnose, encodings
+from flows.candidates import TOKENS
 from flows.data_spec import DataSpec
 from flows.errors import DataRefused
 
@@ -28,6 +29,7 @@ QUOTED: Literal[0] = csv.QUOTE_MINIMAL
 PLAIN: Literal[3] = csv.QUOTE_NONE
 SAMPLE = 1 << 20  # bytes looked at
 RECORDS = 200
+MOSTLY = 0.9  # share of the first records that must have one width
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks"}
 NUMBER = re.compile(r"[+-]?(\d[\d.,']*|\.\d+)([eE][+-]?\d+)?%?")
 
@@ -58,6 +60,7 @@ def sniff(part: Part, *, names: list[str] | None = None, others: Sequence[Part] 
     if content.isascii() and "encoding" not in writing.options:
         _look_at_others(others, writing)
     records = _separated(text, part.name, writing)
+    _refuse_lines_above(records, part.name)
     writing.width = len(records[0])
     _look_for_header(records, names, writing)
     _quotes(content, part.name, writing)
@@ -157,6 +160,24 @@ def _records(text: str, separator: str, quoting: Literal[0, 3]) -> list[list[str
     return found
 
 
+def _refuse_lines_above(records: list[list[str]], name: str) -> None:
+    """Refuse a title above the table, or a header that lacks a name, with what it looks like."""
+    usual, share = _width(records)
+    above = next((place for place, record in enumerate(records) if len(record) == usual), 0)
+    if not above or share < MOSTLY:
+        return
+    lines = "; ".join(shown(" ".join(record), 30) for record in records[:above][:3])
+    message = (
+        f"the table must begin with its header, but {share:.0%} of the first records have {usual} "
+        f"fields and the first {above:,} ({lines}) have fewer"
+    )
+    advice = "remove what stands above the header" + (
+        ", or add the name that it lacks" if len(records[0]) == usual - 1 else ""
+    )
+    failure = diagnose.failure("file.header", name, message, advice)
+    raise DataRefused(f"{shown(name)} has no header at its top:\n{describe([failure])}", [failure])
+
+
 def _width(records: list[list[str]]) -> tuple[int, float]:
     """Return the width of most records, and how many have it."""
     if not records:
@@ -185,11 +206,13 @@ def _no_header(first: list[str], rest: list[list[str]]) -> str | None:
     for place, cell in enumerate(first, start=1):
         if NUMBER.fullmatch(cell):
             return f"column {place} of it is the number {shown(cell, 20)}"
-    if len(set(first)) < len(first):
-        return "a cell stands in it twice"
     columns = list(zip(*rest, strict=True)) if rest else []
-    if any(_mostly_numbers(column) for column in columns):
-        return None
+    twice = [cell for cell in first if first.count(cell) > 1]
+    numbers = any(_mostly_numbers(column) for column in columns)
+    if twice and (not numbers or not twice[0] or twice[0] in TOKENS):
+        return "a cell stands in it twice"
+    if numbers:
+        return None  # where a name stands in it twice, the reader says which
     again = [cell for cell, column in zip(first, columns, strict=False) if cell and cell in column]
     return f"{shown(again[0], 20)} occurs again below it" if again else None
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from expectations.contract import Contract
     from expectations.failure import Failure, Severity
+    from expectations.witnesses import Frame, Look
     from flows.spec import Spec
 
 LEAST_ROWS = 20
@@ -53,17 +54,23 @@ def sound(
     spec: Spec,
     contract: Contract,
     schema: Mapping[str, Any],
-    typed: pd.DataFrame,
+    typed: Frame,
     kept: np.ndarray,
+    looks: Mapping[str, Look],
 ) -> Soundness:
-    """Judge the rows of `typed` that are `kept` (bool, one per row)."""
-    usable = typed.loc[kept]
-    rows = usable.loc[~usable["__given__"].astype(bool)] if "__given__" in usable else usable
+    """Judge the rows of `typed` that are `kept` (bool, one per row); `looks` are of all rows."""
+    import numpy as np
+
+    left = kept
+    if "__given__" in typed:
+        left = kept & ~typed["__given__"].to_numpy(dtype=bool)
+    rows, usable = int(np.count_nonzero(left)), int(np.count_nonzero(kept))
     names = list(feature_kinds(schema))
-    dropped = {n: "every cell is missing" for n in names if not usable[n].notna().any()}
-    labels = rows[schema["target"]].dropna()
-    failures = _rows(spec, contract, len(rows))
-    failures += _features(contract, names, dropped, len(usable))
+    known = _Known(typed, kept, looks)
+    dropped = {n: "every cell is missing" for n in names if not known.is_left(n)}
+    labels = typed[schema["target"]].loc[left].dropna()
+    failures = _rows(spec, contract, rows)
+    failures += _features(contract, names, dropped, usable)
     if schema["target_column"]["kind"] == "number":
         target = Target(task="regression", classes=None)
         failures += _constant_target(schema["target"], labels)
@@ -73,10 +80,39 @@ def sound(
         classes = {str(k): int(v) for k, v in counts.iloc[:CLASSES_LISTED].items()}
         target = Target(task=task, classes=classes)
         failures += _classes(contract, schema, labels, counts, task)
-    failures += _constants(usable, [n for n in names if n not in dropped])
+    failures += _constants(known, [n for n in names if n not in dropped])
     features = len(names) - len(dropped)
-    failures += _wide(features, len(rows))
+    failures += _wide(features, rows)
     return Soundness(failures=failures, dropped=dropped, features=features, target=target)
+
+
+GAPS = 10  # missing cells from which even a single value tells rows apart: it is there, or is not
+
+
+class _Known:
+    """What is known of the columns without some rows; reads one again only where looks cannot tell."""
+
+    def __init__(self, typed: Frame, kept: np.ndarray, looks: Mapping[str, Look]) -> None:
+        self.typed, self.kept, self.looks = typed, kept, looks
+        self.gone = int((~kept).sum())
+
+    def cells(self, name: str) -> pd.Series:
+        """Return the cells that are left."""
+        return self.typed[name].loc[self.kept].dropna()
+
+    def is_left(self, name: str) -> bool:
+        """Whether a cell is left."""
+        look = self.looks.get(name)
+        said = look.is_left(self.gone) if look else None
+        return bool(len(self.cells(name))) if said is None else said
+
+    def constant(self, name: str) -> pd.Series | None:
+        """Return the cells that are left, where there are several and all are the same."""
+        look = self.looks.get(name)
+        if look and look.varies(self.gone):
+            return None
+        cells = self.cells(name)
+        return cells if len(cells) > 1 and (cells == cells.iloc[0]).all() else None
 
 
 def _failure(
@@ -217,13 +253,14 @@ def _classes(
     return failures
 
 
-def _constants(usable: pd.DataFrame, names: list[str]) -> list[Failure]:
+def _constants(known: _Known, names: list[str]) -> list[Failure]:
     from expectations.failure import shown, written
 
     failures = []
     for name in names:
-        cells = usable[name].dropna()
-        if (cells == cells.iloc[0]).all() and len(cells) > 1:
+        cells = known.constant(name)
+        gaps = 0 if cells is None else int(known.kept.sum()) - len(cells)
+        if cells is not None and gaps < GAPS:
             message = f"a feature should vary, all {len(cells):,} cells hold {shown(written(cells.iloc[0]))}"
             advice = 'it teaches nothing: role = "ignored" in the contract leaves it out'
             failures.append(_failure(f"{name}.constant", name, message, advice, severity="warning"))

@@ -54,7 +54,7 @@ def _text(part: Part, data: DataSpec) -> Read:
     content, digest = _content(part)
     packed = content[:2] == b"\x1f\x8b"
     text = delimited.unpacked(content, part.name) if packed else content
-    piece = delimited.read_text(text, data, part.name)
+    piece = delimited.read_text(text, data, part.name, lenient=True)
     return Read(piece=piece, digest=digest, size=len(content))
 
 

@@ -108,7 +108,11 @@ class TrainSpec(Section):
     patience: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Epochs without a better validation loss before a member stops."""
     class_weight: Literal["none", "balanced"] = "none"
-    """Whether rare classes weigh more in the loss."""
+    """Whether rare classes weigh more in the loss; calibration has to make up for it."""
+    balance: Literal["none", "under", "over", "weights"] = "none"
+    """How classes are balanced while networks train: each member drops other rows of common classes,
+    draws rows of rare ones more often, or weighs these more. Answers are corrected to the true
+    shares inside the graph."""
     log_target: Literal["auto"] | bool = "auto"
     """Whether a regression learns log(1 + y); "auto": where the target is heavy-tailed."""
     ensemble: Literal["greedy", "best"] = "greedy"
@@ -123,6 +127,10 @@ class TrainSpec(Section):
     def _consistent(self) -> TrainSpec:
         if self.heads is not None and self.network != "tabm":
             refuse("train.heads", f'needs network = "tabm", found "{self.network}"')
+        if self.balance != "none" and self.class_weight != "none":
+            refuse(
+                "train.balance", f'and class_weight = "{self.class_weight}" do the same: give one'
+            )
         if self.number_size is not None and self.embedding == "none":
             refuse("train.number_size", 'needs an embedding, but embedding is "none"')
         return self
@@ -248,6 +256,8 @@ class Spec(Section):
             raise ValueError(f'split.by = "{self.split.by}" needs data.{self.split.by}')
         if self.decision and self.task == "regression":
             raise ValueError("decision.costs needs a classification, but task is regression")
+        if self.train.balance != "none" and self.task == "regression":
+            refuse("train.balance", "needs classes, but task is regression")
         check_sweep(self)
         return self
 

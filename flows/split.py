@@ -24,6 +24,7 @@ import numpy as np
 from expectations.failure import Failure, shown
 from flows import salts, strata
 from flows.errors import DataRefused
+from flows.header import RESERVED
 from flows.identity import text_hashes
 from flows.ledger import counts_of, facts_of, ledger_of
 from flows.scheme import present, row_identity, scheme_of
@@ -49,6 +50,7 @@ class Plan:
 
     spec: Spec
     frame: pd.DataFrame
+    """The columns of ours and those with a role."""
     identity: NDArray[np.uint64]
     unit: NDArray[np.uint64]
     """What stays together: the group, else the identity."""
@@ -86,11 +88,10 @@ def split(
             has one value only.
 
     """
-    from flows.tables import read_parquet, write_parquet
+    from flows.tables import write_parquet
 
-    frame = read_parquet(clean)
     previous = (previous or {}).get("scheme", previous)
-    plan = _plan(spec, frame, schema, previous)
+    plan = _plan(spec, clean, schema, previous)
     if spec.split.by == "time":
         by_time(plan, previous)
     else:
@@ -126,10 +127,15 @@ def merged_labels(labels: pd.Series, facts: Mapping[str, Any]) -> pd.Series:
 
 def _plan(
     spec: Spec,
-    frame: pd.DataFrame,
+    clean: Path,
     schema: Mapping[str, Any] | None,
     previous: Mapping[str, Any] | None,
 ) -> Plan:
+    from flows.tables import names_in, read_parquet
+
+    names, data = names_in(clean), spec.data
+    roles = {*RESERVED, data.target, *data.id, data.group, data.time}
+    frame = read_parquet(clean, [name for name in names if name in roles])
     rows = len(frame)
     if rows < (needed := least_rows(spec.split, rows)):
         folds = fold_count(spec.split, rows)
@@ -138,8 +144,8 @@ def _plan(
         raise _refuse("split.rows", message, "give more rows, or fewer folds", rows)
     given = frame["__given__"].to_numpy(bool) if "__given__" in frame else np.zeros(rows, bool)
     folds = fold_count(spec.split, rows - int(given.sum()))
-    scheme, reasons, frozen = scheme_of(spec, frame, schema, previous)
-    identity = row_identity(spec, frame, scheme)
+    scheme, reasons, frozen = scheme_of(spec, names, schema, previous)
+    identity = row_identity(spec, frame, scheme, clean)
     unit = identity
     if spec.data.group and spec.split.by != "time":
         present(frame, (spec.data.group,), "data.group")

@@ -38,6 +38,8 @@ def sources(spec: Spec) -> Mapping[str, str]:
     known = {"source": found["digest"]}
     if old := aliases_of(spec.data):
         known["aliases"] = digest_of(old)
+    if spec.data.sample:
+        known["rows are known by"] = digest_of(spec.data.id)
     if found["volatile"]:  # a function may return something else tomorrow: it is always asked
         known["source is a function"] = secrets.token_hex(8)
     return known

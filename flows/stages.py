@@ -78,6 +78,8 @@ READING = (
     "data.http",
     "data.last",
     "data.columns_differ",
+    "data.only",
+    "data.sample",
     "data.bad_files",
     "data.max_bad_files",
     "split.test_source",
@@ -88,7 +90,9 @@ SEARCHED = tuple(
     for name in TrainSpec.model_fields
     if name not in ("members", "ensemble", "inference_seconds")  # of the training after the sweep
 )
-FITTED = tuple(f"train.{name}" for name in ("network", "embedding", "log_target", "seed"))
+FITTED = tuple(
+    f"train.{name}" for name in ("network", "embedding", "balance", "log_target", "seed")
+)
 CANARY = ("preprocessing", "selection", "accept")
 SEARCH = tuple(
     f"sweep.{name}"
@@ -123,7 +127,7 @@ STAGES = (
         name="contract",
         module="flows.agree",
         needs=("analyze",),
-        settings=("name", "task", "data", "split.by"),
+        settings=("name", "task", "data", "split.by", "features.dates"),
         call=calls.contract,
         reads=calls.contract_file,
     ),

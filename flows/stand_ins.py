@@ -137,7 +137,7 @@ def _sorted_out(texts: Mapping[str, int], column: Mapping[str, Any]) -> tuple[li
     from models.served import Column, read_cells
 
     names = list(texts)
-    keys = ("decimal", "thousands")
+    keys = ("decimal", "thousands", "unit")
     entry = {key: column[key] for key in keys if column.get(key)} | {"name": "-", "kind": "number"}
     _, fault = read_cells(pd.Series(names, dtype=object), Column.of(entry, ()))
     bad = set(np.flatnonzero(fault).tolist())

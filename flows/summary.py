@@ -148,8 +148,12 @@ def _error(error: BaseException | None) -> str | None:
 def _rows(parts: Mapping[str, Any]) -> dict[str, Any]:
     counts = {side: c.get("rows") for side, c in parts.get("split", {}).get("counts", {}).items()}
     read = parts.get("load", {}).get("rows")
+    if read is not None:  # records of another width were read too
+        read += (parts["load"].get("aside") or {}).get("records", 0)
     quarantined = parts.get("validation", {}).get("quarantined")
-    return {"read": read, "quarantined": quarantined, **counts}
+    drawn = parts.get("load", {}).get("sample")
+    source = {"source": drawn["of"]} if drawn else {}
+    return {"read": read, **source, "quarantined": quarantined, **counts}
 
 
 def _contract(run: Run, parts: dict[str, Any]) -> dict[str, Any] | None:

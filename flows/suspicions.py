@@ -32,7 +32,7 @@ def flag(column: dict[str, Any], cells: np.ndarray, codes: np.ndarray, role: str
     flags: list[str] = column["flags"]
     rows = len(cells)
     present = rows - column["missing"] - column["untypable"]
-    top = _share_of_commonest(column, codes, present)
+    top = _share_of_commonest(column, present)
     if column["kind"] != "ignored" and present and top >= NEAR_CONSTANT and column["distinct"] > 1:
         flags.append("near_constant")
     if column["missing_share"] and column["missing_share"] > SPARSE:
@@ -48,13 +48,11 @@ def flag(column: dict[str, Any], cells: np.ndarray, codes: np.ndarray, role: str
         column["suggest"] = _suggestion(column)
 
 
-def _share_of_commonest(column: Mapping[str, Any], codes: np.ndarray, present: int) -> float:
+def _share_of_commonest(column: dict[str, Any], present: int) -> float:
+    median = column.pop("_common", 0)  # a value that 99 % share is the median
     if not present:
         return 0.0
-    if column["levels"]:
-        return column["levels"][0][1] / present
-    middle = np.nanmedian(codes)  # a value that 99 % share is the median
-    return float(np.count_nonzero(codes == middle)) / present
+    return (column["levels"][0][1] if column["levels"] else median) / present
 
 
 def _like_id(codes: np.ndarray) -> bool:
@@ -97,7 +95,7 @@ SENTENCES = {
     "ambiguous_number": "{name} holds cells such as {example}, whose mark could be for decimals or "
     "thousands: declare decimal or thousands of the column; until then it is text",
     "unit": "{name} holds numbers with a sign beside them, such as {example}: they are read as text; "
-    "take the sign off where the table is made",
+    "declare unit of the column, or take the sign off where the table is made",
     "mixed": "{name} mixes {kind} with other cells, such as {example}",
 }
 

@@ -24,7 +24,7 @@ from flows.study import Asked, Study
 from flows.sweep_record import record
 from flows.sweep_result import RECORD
 from flows.sweep_words import sentence
-from flows.training import settings_of, training_table
+from flows.training import room_in, settings_of, training_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from models.fit import Encoded
     from models.halving import Halving
     from models.remote import Trains
+    from models.room import Room
     from models.settings import TrainSettings
 
 REASONS = 5  # why trials failed, listed at most
@@ -75,11 +76,12 @@ def sweep(
     wanted = spec.search
     if wanted is None:
         raise SettingsError("a sweep needs the section [sweep]")
-    table, _, labels = training_table(spec, schema, clean, ledger)
+    room = room_in(checkpoints)
+    table, _, labels = training_table(spec, schema, clean, ledger, room)
     checkpoints.parent.mkdir(parents=True, exist_ok=True)
     # Runs of two names may come to the same sweep: the second waits, and finds it done.
     with FileLock(checkpoints.with_suffix(".lock")):
-        bench = _bench(spec, wanted, table, len(labels))
+        bench = _bench(spec, wanted, table, len(labels), room)
         bench.check_budget(spec)
         study = _study(spec, wanted, bench, checkpoints)
         with bench.crew(checkpoints, spec.execution) as crew:
@@ -179,12 +181,12 @@ class Bench:
             raise SettingsError(msg)
 
 
-def _bench(spec: Spec, wanted: SweepSpec, table: TrainingTable, classes: int) -> Bench:
+def _bench(spec: Spec, wanted: SweepSpec, table: TrainingTable, classes: int, room: Room) -> Bench:
     from models.fit import encode, train_rows
     from models.halving import Halving
 
     base = replace(settings_of(spec, classes), members=1)
-    rows = train_rows(table)
+    rows = train_rows(table, base.balance)
     space = space_of(spec, base, rows)
     embedding = space.axes.get("embedding")
     piecewise = "piecewise" in (embedding.choices if embedding else (base.embedding,))
@@ -193,7 +195,7 @@ def _bench(spec: Spec, wanted: SweepSpec, table: TrainingTable, classes: int) ->
     epochs = base.plan(rows).epochs
     least = None if wanted.min_epochs == "auto" else wanted.min_epochs
     halving = Halving.of(epochs, factor=wanted.factor, least=least) if wanted.halving else None
-    encoded = encode(table, base, bins=made_by.plan(rows).bins)
+    encoded = encode(table, base, bins=made_by.plan(rows).bins, room=room)
     return Bench(encoded=encoded, base=base, space=space, halving=halving)
 
 

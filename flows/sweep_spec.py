@@ -202,6 +202,11 @@ def check(spec: Spec) -> None:
             )
         if name in CLASSES_ONLY and spec.task == "regression":
             refuse(f"sweep.space.{name}", "needs classes, but task is regression")
+    if space.class_weight and train.balance != "none":
+        refuse(
+            "sweep.space.class_weight",
+            f'and train.balance = "{train.balance}" do the same: give one',
+        )
     embeddings = space.embedding.choices if space.embedding else (train.embedding,)
     if space.number_size and set(embeddings) == {"none"}:
         refuse("sweep.space.number_size", 'needs an embedding, but embedding is "none"')

@@ -17,7 +17,7 @@ import numpy as np
 from flows import trained
 from flows.errors import SettingsError, TrainingFailed
 from flows.export import export
-from flows.training import parts_of, settings_of, training_table
+from flows.training import memory, parts_of, room_in, settings_of, training_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from models.fit import Fitted
 
 __all__ = ["export", "train"]
+
+RUNGS = 2  # part of the memory of a training that fitting a rung may take
 
 
 def train(
@@ -68,7 +70,8 @@ def train(
     from models.fit import train_population
     from models.saved_rungs import Rungs, save_rungs
 
-    table, book, labels = training_table(spec, schema, clean, ledger)
+    room = room_in(checkpoints)
+    table, book, labels = training_table(spec, schema, clean, ledger, room)
     settings = settings_of(spec, len(labels))
     say = progress or (lambda _: None)
     try:
@@ -78,11 +81,12 @@ def train(
             directory=checkpoints,
             progress=_reporter(say, len(labels)),
             bins=sweeps[0].encoder.bins if sweeps else None,  # they answer from one encoding
+            room=room,
         )
     except Failed as error:
         raise TrainingFailed(str(error)) from error
     say("fitting the ladder's rungs")
-    rungs = fit_rungs(_learned(table, fitted), seed=settings.seed)
+    rungs = fit_rungs(_learned(table, fitted), seed=settings.seed, memory=memory() // RUNGS)
     say("choosing the ensemble")
     found = _finished(spec, [fitted, *sweeps], table, rungs, parts_of(book), labels)
     _tell(found, say)
@@ -136,7 +140,10 @@ def _learned(table: TrainingTable, fitted: Fitted) -> TrainingTable:
 
 
 def _tell(found: Finished, say: Callable[[str], None]) -> None:
-    """Say which rungs answer, which cannot, and which would be better."""
+    """Say which rungs answer, which cannot, which saw a sample, and which would be better."""
+    for rung in found.candidates.rungs:
+        if rung.sampled:
+            say(f"{rung.name} is fitted on {rung.sampled:,} rows: more do not fit in memory")
     for name, reason in found.left_out.items():
         say(f"{name} is no candidate: {reason}")
     if found.model.rungs:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +53,10 @@ def described(
 
 
 def _layers(fitted: Fitted) -> list[dict[str, Any]]:
-    """Return one member's parameters by name, with shape and count."""
+    """Return one member's own parameters by name, with shape and count."""
     return [
-        {"name": name, "shape": str(tuple(p.shape[1:])), "parameters": p[0].numel()}
-        for name, p in fitted.population.net.named_parameters()
+        {"name": name, "shape": str(shape), "parameters": math.prod(shape)}
+        for name, shape in fitted.population.own_shapes(0).items()
     ]
 
 

@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from expectations.findings import CheckResult
     from flows.quarantine import Offence
     from flows.quarantine_limits import Limit
+    from flows.quarantine_records import Records
     from flows.soundness import Target
     from flows.spec import Spec
+    from flows.typed_table import TypedTable
 
 TOLD = 5  # limits that a refusal names
 KEPT = 200  # failures and warnings that are recorded; a table may have thousands of columns
@@ -92,20 +94,46 @@ def validate(
 
     """
     from flows import quarantine_rows
-    from flows.tables import read_parquet, write_parquet
+    from flows.quarantine_records import Records
+    from flows.tables import read_parquet
+    from flows.typed_table import TypedTable
 
-    typed, untypable = read_parquet(typed_path), read_parquet(untypable_path)
-    found = _judged(spec, contract, schema, typed, untypable)
+    typed, untypable = TypedTable(typed_path), read_parquet(untypable_path)
+    aside = Records.beside(table_path)
+    found = _judged(spec, contract, schema, typed, untypable, aside)
     if place := refused if found.headlines else out:
         place.mkdir(parents=True, exist_ok=True)
         _write(place / "validation.json", found.facts() | {"checks": found.checks})
-        quarantine_rows.write(place, table_path, typed, found.offences, found.bad)
+        quarantine_rows.write(place, table_path, typed, found.offences, found.bad, aside.table)
     if found.headlines:
         raise _refusal("; ".join(found.headlines), found.critical, found.deciding)
-    clean = typed.loc[~found.bad].drop(columns=_without(schema, found.dropped))
-    write_parquet(clean.reset_index(drop=True), out / "clean.parquet")
+    _write_clean(typed_path, out / "clean.parquet", found.bad, _without(schema, found.dropped))
     _write(out / "schema.json", _narrowed(schema, found))
     return found.facts()
+
+
+def _write_clean(typed: Path, clean: Path, bad: np.ndarray, without: Sequence[str]) -> None:
+    """Write the typed rows that are not `bad`, without some columns, block by block."""
+    import shutil
+
+    import pyarrow as pa
+
+    from flows.tables import Writer, batches, group_rows
+
+    if not bad.any() and not without:
+        shutil.copyfile(typed, clean)
+        return
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(typed)
+    names = [name for name in schema.names if name not in without]
+    start = 0
+    with Writer(clean, pa.schema([schema.field(name) for name in names])) as writer:
+        for table in batches(typed, names, rows=group_rows(len(names))):
+            here = bad[start : start + table.num_rows]
+            start += table.num_rows
+            rows = table.select(names)
+            writer.write(rows.filter(pa.array(~here)) if here.any() else rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +150,7 @@ class _Found:
     target: Target
     checks: dict[str, Any]
     headlines: list[str]
+    aside: Records
 
     @property
     def critical(self) -> list[Failure]:
@@ -137,12 +166,13 @@ class _Found:
         """Return what `validation.json` holds, without the single checks."""
         warnings = [failure for failure in self.failures if failure.severity == "warning"]
         return {
-            "rows": len(self.bad),
+            "rows": len(self.bad) + self.aside.count,
             "passed": int((~self.bad).sum()),
-            "quarantined": int(self.bad.sum()),
+            "quarantined": int(self.bad.sum()) + self.aside.count,
             "max_fraction": self.limits[0].allowed,
             "limits": [limit.to_json() for limit in self.limits],
-            "rules": {o.rule: len(o.rows) for o in self.offences if o.severity == "critical"},
+            "rules": self.aside.counts
+            | {o.rule: len(o.rows) for o in self.offences if o.severity == "critical"},
             "failures": [failure.to_json() for failure in self.critical[:KEPT]],
             "warnings": [failure.to_json() for failure in warnings[:KEPT]],
             "dropped": self.dropped,
@@ -157,12 +187,14 @@ def _judged(
     spec: Spec,
     contract: Contract,
     schema: Mapping[str, Any],
-    typed: pd.DataFrame,
+    typed: TypedTable,
     untypable: pd.DataFrame,
+    aside: Records,
 ) -> _Found:
     import numpy as np
 
     from flows.quarantine import failures_of, offences
+    from flows.quarantine_records import by_rule
     from flows.soundness import sound
 
     checked = _checked(spec, contract, typed)
@@ -171,12 +203,12 @@ def _judged(
     bad = np.zeros(len(typed), dtype=bool)
     for rows in broken.values():
         bad[rows] = True
-    held, idle = _limits(spec, contract, broken, len(bad))
+    broken |= by_rule(aside.table, len(bad))
+    held, idle = _limits(spec, contract, broken, len(bad) + aside.count)
     over = [limit for limit in held if limit.over]
     # what an overfull quarantine leaves is no table to draw conclusions from
-    verdict = sound(
-        spec, contract, schema, typed, np.full(len(bad), fill_value=True) if over else ~bad
-    )
+    kept = np.full(len(bad), fill_value=True) if over else ~bad
+    verdict = sound(spec, contract, schema, typed, kept, checked.looks)
     rules = {failure.rule for failure in verdict.failures}
     table = [f for f in checked.table_failures if f.rule not in rules] + verdict.failures
     headlines = [limit.headline() for limit in over[:TOLD]]
@@ -190,12 +222,13 @@ def _judged(
         limits=held,
         bad=bad,
         offences=found,
-        failures=table + idle + failures_of(typed, found),
+        failures=table + idle + aside.failures + failures_of(typed, found),
         dropped=verdict.dropped,
         features=verdict.features,
         target=verdict.target,
         checks=checked.full,
         headlines=headlines,
+        aside=aside,
     )
 
 
@@ -216,7 +249,7 @@ def _limits(
     return held, idle(held, known, warned)
 
 
-def _checked(spec: Spec, contract: Contract, typed: pd.DataFrame) -> CheckResult:
+def _checked(spec: Spec, contract: Contract, typed: TypedTable) -> CheckResult:
     from expectations.check import check
 
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,8 +19,9 @@ import numpy as np
 from models.boosting import boosted
 from models.linear import linear_of, lined
 from models.read_trees import trees_of
-from models.rows import Rows
+from models.rows import Rows, numbers_at
 from models.rungs import FittedRung, answers
+from models.texts import Texts
 from models.trees import Trees
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 PROBED = 500  # rows on which plain arrays must predict what the library does
 EXACT = 1e-6  # most that they may differ: in probability, or in deviations of the target
 MANY_CELLS = 500_000  # cells below which a rung is fitted by one thread
+ASKED, CELLS = 65_536, 1 << 22  # rows that a fit predicts at a time, and cells of theirs, at most
+COPIES = 6  # of its rows' cells, in float64, that boosting makes while it is fitted
 FAILURES = (ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError)
 
 
@@ -54,7 +57,7 @@ class Rung:
 class Fit(Protocol):
     """One fold's fit."""
 
-    def predict(self, numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    def predict(self, numbers: np.ndarray, categories: np.ndarray | Texts) -> np.ndarray:
         """Return (n, K) probabilities or (n,) values."""
         ...
 
@@ -73,7 +76,11 @@ class Dummy:
 
     answer: np.ndarray
 
-    def predict(self, numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:  # noqa: ARG002
+    def predict(
+        self,
+        numbers: np.ndarray,
+        categories: np.ndarray | Texts,  # noqa: ARG002
+    ) -> np.ndarray:
         """Return the same for every row."""
         return np.tile(self.answer, (len(numbers),) + (1,) * self.answer.ndim)
 
@@ -129,15 +136,20 @@ def ladder(
 
 
 def fit_rungs(
-    table: TrainingTable, *, seed: int = 0, names: tuple[str, ...] = tuple(FORMS)
+    table: TrainingTable,
+    *,
+    seed: int = 0,
+    names: tuple[str, ...] = tuple(FORMS),
+    memory: int | None = None,
 ) -> list[FittedRung]:
     """Fit the rungs that can be served; one that fails, or is not the same as arrays, says why.
 
-    A regression's target is what networks learn: its logarithm where theirs is.
+    A regression's target is what networks learn: its logarithm where theirs is. Of more rows than
+    `memory` bytes allow, each is fitted on an even sample.
     """
     rungs = []
     for name in names:
-        climbed = _climb(name, table, seed)
+        climbed = _climb(name, table, seed, memory)
         form, reason = None, climbed.failed
         if reason is None:
             form, reason = _form(name, climbed.fits, table)
@@ -148,6 +160,7 @@ def fit_rungs(
                 validation=climbed.validation,
                 seconds=time.perf_counter() - climbed.started,
                 reason=reason,
+                sampled=climbed.sampled,
             )
         )
     return rungs
@@ -161,9 +174,11 @@ class _Climbed:
     validation: np.ndarray
     started: float
     failed: str | None
+    sampled: int | None = None
+    """Rows that a fit saw, where memory did not allow all."""
 
 
-def _climb(name: str, table: TrainingTable, seed: int) -> _Climbed:
+def _climb(name: str, table: TrainingTable, seed: int, memory: int | None = None) -> _Climbed:
     """Fit one baseline on every fold and predict the fold's rows.
 
     On one thread where the table is small: there boosting's threads only wait for one another; 30 s
@@ -174,23 +189,41 @@ def _climb(name: str, table: TrainingTable, seed: int) -> _Climbed:
     from threadpoolctl import threadpool_limits
 
     started = time.perf_counter()
+    table = replace(table, categories=Texts.of(table.categories))
     shape = (table.classes,) if table.classes else ()
     validation = np.full((len(table.target), *shape), np.nan)
-    threads = 1 if table.numbers.size + table.categories.size < MANY_CELLS else None
+    cells = table.numbers.size + table.categories.size
+    threads = 1 if cells < MANY_CELLS else None
+    row = COPIES * 8 * cells // max(len(table.target), 1)
     fits: list[Any] = []
-    failed = None
+    failed = sampled = None
     try:
         for fold in range(int(table.fold.max()) + 1):
             inside = table.fold == fold
+            rows = Rows.of(table, ~inside)
+            if memory is not None and len(rows.at) * row > memory:
+                rows = rows.sample(max(memory // row, 1), seed)
+                sampled = len(rows.at)
             # Unconverged fits and levels seen only later are what a baseline is allowed.
             with warnings.catch_warnings(), threadpool_limits(limits=threads):
                 warnings.simplefilter("ignore")
-                fit = BASELINES[name](Rows.of(table, ~inside), table.classes, seed)
-                validation[inside] = fit.predict(table.numbers[inside], table.categories[inside])
+                fit = BASELINES[name](rows, table.classes, seed)
+                _predict(fit, table, np.flatnonzero(inside), validation)
             fits.append(fit)
     except FAILURES as error:
         failed = f"{type(error).__name__}: {error}"[:300]
-    return _Climbed(fits=fits, validation=validation, started=started, failed=failed)
+    return _Climbed(
+        fits=fits, validation=validation, started=started, failed=failed, sampled=sampled
+    )
+
+
+def _predict(fit: Fit, table: TrainingTable, at: np.ndarray, into: np.ndarray) -> None:
+    """Predict the rows at the positions `at`, some at a time."""
+    columns = table.numbers.shape[1] + table.categories.shape[1]
+    size = max(1, min(ASKED, CELLS // max(columns, 1)))
+    for start in range(0, len(at), size):
+        some = at[start : start + size]
+        into[some] = fit.predict(numbers_at(table.numbers, some), table.categories[some])
 
 
 def _form(name: str, fits: list[Any], table: TrainingTable) -> tuple[Form | None, str | None]:
@@ -219,7 +252,10 @@ def _probe(table: TrainingTable) -> tuple[np.ndarray, np.ndarray]:
     from models.export import spoilt
 
     places = np.unique(np.linspace(0, len(table.target) - 1, PROBED).astype(int))
-    block = {"numbers": table.numbers[places], "categories": table.categories[places]}
+    block = {
+        "numbers": table.numbers[places],
+        "categories": np.asarray(table.categories[places], dtype=object),
+    }
     bad = spoilt(block)
     joined = {name: np.concatenate([values, bad[name]]) for name, values in block.items()}
     return joined["numbers"], joined["categories"]

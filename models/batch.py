@@ -116,6 +116,7 @@ def _jobs(
             last=last,
             sources=before,
             deadline=deadline,
+            seconds=part.seconds_per_epoch * until,
         )
         jobs.append(job)
     return jobs

@@ -17,13 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from models.balancing import pool
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from models.population import Member, Population
 
 JUDGED = 512  # rows of one validation chunk: bigger ones leave the cache
-ORDER, PART = 1, 4  # purposes of the generators that shuffle and that choose a part
+ORDER, PART, BALANCED = 1, 4, 5  # purposes of generators: shuffle, choose a part, balance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +34,14 @@ class Rows:
 
     Attributes:
         values: (F, N, n + m) encoded numbers and indicators.
-        codes: int64 (F, N, c).
+        codes: whole numbers (F, N, c), in as few bits as hold them.
         target: (F, N) codes or standardised values.
         loss_weight: float (C, F, N), mean 1 over train rows: plain, then balanced over classes.
         metric_weight: float64 (N,).
         train: per fold, its train rows int64.
         judged: per fold, its validation rows int64.
+        offset: float (F, K), added to logits while training (`models/balancing.py`); None: nothing.
+        draws: a key of `models.balancing.KINDS`.
     """
 
     values: Tensor
@@ -47,13 +51,16 @@ class Rows:
     metric_weight: Tensor
     train: tuple[Tensor, ...]
     judged: tuple[Tensor, ...]
+    offset: Tensor | None = None
+    draws: str = "none"
 
     def take(self, fold: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return values (P, B, .), codes (P, B, c) and flat positions of rows (P, B)."""
+        """Return values (P, B, .), codes int64 (P, B, c) and flat positions of rows (P, B)."""
         flat = rows + (fold * self.values.shape[1])[:, None]
         values = embedding(flat, self.values.flatten(0, 1))
         codes = self.codes.flatten(0, 1)
-        return values, embedding(flat, codes) if codes.shape[1] else codes[flat], flat
+        codes = embedding(flat, codes) if codes.shape[1] else codes[flat]
+        return values, codes.long(), flat
 
 
 class Batches(pl.LightningDataModule):
@@ -88,6 +95,9 @@ class Batches(pl.LightningDataModule):
         if member.share < 1.0:
             few = torch.randperm(len(rows), generator=member.generator(PART))
             rows = rows[few[: max(1, round(member.share * len(rows)))].to(rows.device)]
+        if self.rows.draws in ("under", "over"):
+            labels = self.rows.target[member.fold, rows]
+            rows = pool(rows, labels, self.rows.draws, member.generator(BALANCED))
         needed = self.steps * self.batch
         drawn = torch.randperm(len(rows), generator=member.generator(ORDER, epoch))
         if len(drawn) < needed:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.texts import Texts
+
 if TYPE_CHECKING:
     from models.rows import Rows
 
@@ -36,7 +38,7 @@ class Boosted:
     cuts: list[np.ndarray] | None
     classes: int
 
-    def predict(self, numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    def predict(self, numbers: np.ndarray, categories: np.ndarray | Texts) -> np.ndarray:
         """Return (n, K) probabilities or (n,) values."""
         if self.constant is not None:
             return np.tile(self.constant, (len(numbers), 1))
@@ -52,8 +54,8 @@ def boosted(rows: Rows, classes: int, seed: int) -> Boosted:
     """Fit one fold."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    levels = [_levels(column) for column in rows.categories.T]
-    width = rows.numbers.shape[1]
+    width, categories = rows.shape
+    levels = [_levels(rows.categories, column) for column in range(categories)]
     if classes and len(np.unique(rows.target)) == 1:
         return Boosted(
             model=None, constant=rows.shares(classes), numbers=width,
@@ -97,27 +99,30 @@ def _binned(numbers: np.ndarray, cuts: list[np.ndarray] | None) -> np.ndarray:
     return np.where(np.isnan(numbers), np.nan, np.reshape(places, numbers.T.shape).T)
 
 
-def _levels(column: np.ndarray) -> np.ndarray:
+def _levels(categories: Texts, column: int) -> np.ndarray:
     """Return a column's most frequent levels, at most LEVELS, sorted; "" is missing."""
-    values, counts = np.unique(column.astype(str), return_counts=True)
-    values, counts = values[values != ""], counts[values != ""]
-    return np.sort(values[np.argsort(-counts, kind="stable")[:LEVELS]])
+    words, counts = categories.words[column], categories.counts(column)
+    there = np.flatnonzero((counts > 0) & (words != ""))
+    values, place = np.unique(words[there].astype(str), return_index=True)
+    return np.sort(values[np.argsort(-counts[there[place]], kind="stable")[:LEVELS]])
 
 
 def _coded(
-    numbers: np.ndarray, categories: np.ndarray, vocabularies: list[np.ndarray]
+    numbers: np.ndarray, categories: np.ndarray | Texts, vocabularies: list[np.ndarray]
 ) -> np.ndarray:
     """Append categories as codes; missing and unknown levels are NaN."""
-    inputs = [np.asarray(numbers, dtype=np.float64)]
-    for column, levels in zip(categories.T, vocabularies, strict=True):
-        codes = np.full(len(column), np.nan)
-        if len(levels):
-            text = column.astype(str)
-            at = np.minimum(np.searchsorted(levels, text), len(levels) - 1)
-            known = levels[at] == text
+    texts, width = Texts.of(categories), numbers.shape[1]
+    inputs = np.empty((width + len(vocabularies), len(numbers))).T
+    inputs[:, :width] = numbers
+    for j, levels in enumerate(vocabularies):
+        words = texts.words[j].astype(str)
+        codes = np.full(len(words), np.nan)
+        if len(levels) and len(words):
+            at = np.minimum(np.searchsorted(levels, words), len(levels) - 1)
+            known = levels[at] == words
             codes[known] = at[known]
-        inputs.append(codes[:, None])
-    return np.concatenate(inputs, axis=1)
+        inputs[:, width + j] = texts.told(j, codes)
+    return inputs
 
 
 def _can_stop_early(target: np.ndarray, classes: int) -> bool | str:

@@ -18,6 +18,7 @@ import numpy as np
 from torch import nn
 
 from models.fit import encode
+from models.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from models.settings import TrainSettings
     from models.table import TrainingTable
 
-CHOSEN = ("vocabulary", "known", "rare", "columns", "indicator", "shape", "words", "levels")
+CHOSEN = (
+    "vocabulary", "known", "rare", "columns", "indicator", "shape", "words", "levels", "dropped",
+    "chosen", "crossing",
+)  # fmt: skip
 """What a name holds that is a choice (of columns, levels, bins) and no measurement."""
 LARGE = 1000.0
 RUNG, RUNG_ROWS = "linear.", 600  # train rows of the linear rung
@@ -65,6 +69,8 @@ def learned(table: TrainingTable, settings: TrainSettings, *, rung: bool = True)
         found[f"train rows.{name}"] = _digest(
             array.take(train, axis=2 if name == "loss_weight" else 1)
         )
+    if rows.offset is not None:
+        found["train rows.offset"] = _digest(rows.offset.cpu().numpy())
     return found | (_rung(table, settings.seed) if rung else {})
 
 
@@ -130,6 +136,8 @@ def compared(one: TrainingTable, other: TrainingTable) -> list[str]:
 
 
 def _state(value: Any) -> str:
+    if isinstance(value, Texts):
+        value = np.asarray(value)
     return _digest(value) if isinstance(value, np.ndarray) else repr(value)
 
 
@@ -139,7 +147,7 @@ def _state(value: Any) -> str:
 def spoilt(table: TrainingTable, rows: np.ndarray, *, seed: int) -> TrainingTable:
     """Return the table with garbage in the given rows (bool, N)."""
     random, places = np.random.default_rng(seed), np.flatnonzero(rows)
-    numbers, categories = table.numbers.copy(), table.categories.copy()
+    numbers, categories = table.numbers.copy(), np.array(table.categories, dtype=object)
     numbers[places] = garbage(numbers[places], random)
     truth = table.target[places]
     telling = np.arange(seed % 2, numbers.shape[1], 2)  # what chooses by the target must notice

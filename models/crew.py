@@ -65,7 +65,7 @@ class Crew:
         waiting, done = deque(enumerate(jobs)), dict[int, Done]()
         board = Board(progress, jobs)
         worth = ENGAGE if self.helpers or helpers.spares() else HIRE
-        if len(jobs) > 1 and _seconds(jobs, self.encoded) > worth:
+        if len(jobs) > 1 and sum(job.seconds for job in jobs) > worth:
             self._hire(min(self.workers, len(jobs)) - 1)
         # What hears the progress may look at where it runs: a logger that asks a server, for one.
         threads = [
@@ -168,13 +168,3 @@ class Board:
             "jobs": len(self.known),
             "done": self.closed,
         }
-
-
-def _seconds(jobs: Sequence[Job], encoded: Encoded) -> float:
-    """Estimate what the jobs take one thread."""
-    from models.shapes import group
-
-    outputs = encoded.table.classes or 1
-    trials = [trial for job in jobs for trial in job.trials]
-    shapes = group(trials, encoded.encoder, size=encoded.size, outputs=outputs)
-    return sum(shape.seconds_per_epoch for shape in shapes) * max(job.until for job in jobs)

@@ -1,6 +1,7 @@
 """The encoder as ONNX nodes: typed columns -> scaled numbers, flags and codes, fold by fold.
 
-- The same arithmetic as `models/encode.py`: in float64 up to the clip, float32 from there on.
+- The same arithmetic as `models/encoding.py`; what becomes of filled numbers is in
+  `emit_numbers.py`.
 - Numbers stand upright, (columns, rows): what follows is one product per column.
 """
 
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.emit_fill import filled
-from models.encode import CLIP, FAR, UNKNOWN
+from models.emit_numbers import entering
 from models.graph import DOUBLE, ML, STRING
-from models.scaling import EVEN
+from models.levels import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """Names of encoded values: `scaled` float (F, n, N), `flags` float (F, N, m), codes (N, c).
+    """Names of encoded values: `scaled` float (F, v, N), `flags` float (F, N, m), codes (N, c).
 
     Each is None where there is no such column. `codes` are shared codes plus each column's
     offset, that is places in a fold's `known` table.
@@ -50,7 +51,7 @@ def encoder(graph: Graph, source: Encoder, folds: Sequence[int]) -> Encoded:
         upright = graph.add("Transpose", numbers, perm=[1, 0])
         absent = graph.add("IsNaN", upright)
         whole = _filled(graph, source, folds, numbers, upright, absent, codes)
-        scaled = _scaled(graph, source, folds, whole)
+        scaled = entering(graph, source, folds, whole)
         flags = _flags(graph, source, folds, absent)
     return Encoded(scaled=scaled, flags=flags, codes=codes)
 
@@ -74,47 +75,6 @@ def _filled(
         own = array(source.known)[list(folds)] + starts
         arrays["hint"] = np.take_along_axis(arrays["hint"], own, axis=1)
     return filled(graph, source.filling.kind, arrays, numbers, codes)
-
-
-def _scaled(graph: Graph, source: Encoder, folds: Sequence[int], whole: str) -> str:
-    """Centre, scale and clip filled numbers smoothly in float64: (F, n, N) -> float."""
-    center, factor, least, most = (
-        array(getattr(source, name))[list(folds)][:, :, None]
-        for name in ("center", "factor", "least", "most")
-    )
-    if source.limits["clip"]:
-        whole = graph.add(
-            "Max", graph.add("Min", whole, graph.constant(most)), graph.constant(least)
-        )
-    moved = graph.add("Sub", whole, graph.constant(center))
-    scaled = graph.add("Mul", moved, graph.constant(factor))
-    if (factor <= 0).any():  # a constant column: infinity times zero must not become NaN
-        scaled = graph.add("Where", graph.constant(factor > 0), scaled, graph.constant(0.0))
-    scaled = graph.add("Clip", scaled, graph.constant(-FAR), graph.constant(FAR))
-    part = graph.add("Div", scaled, graph.constant(CLIP))
-    square = graph.add("Add", graph.add("Mul", part, part), graph.constant(1.0))
-    clipped = graph.add("Div", scaled, graph.add("Sqrt", square))
-    clipped = graph.add("Cast", clipped, to=1)
-    if source.limits["scale"] != "quantile":
-        return clipped
-    low, gain = (
-        array(source.get_buffer(name))[list(folds)][:, :, None, :]
-        for name in ("rank_low", "rank_gain")
-    )
-    return _ranks(graph, clipped, low, gain)
-
-
-def _ranks(graph: Graph, scaled: str, low: np.ndarray, gain: np.ndarray) -> str:
-    """Replace scaled numbers, float (F, n, N), by how far through the train cells they lie."""
-    x = graph.add("Unsqueeze", scaled, graph.constant([3], np.int64))
-    inside = graph.add("Mul", graph.add("Sub", x, graph.constant(low)), graph.constant(gain))
-    bounds = (graph.constant(0.0, np.float32), graph.constant(1.0, np.float32))
-    inside = graph.add("Clip", inside, *bounds)
-    place = graph.add("ReduceSum", inside, graph.constant([3], np.int64), keepdims=0)
-    pieces = (gain > 0).sum(axis=3)
-    each = EVEN / np.maximum(pieces, 1)
-    moved = graph.add("Mul", place, graph.constant(each, np.float32))
-    return graph.add("Sub", moved, graph.constant(EVEN / 2 * (pieces > 0), np.float32))
 
 
 def _flags(graph: Graph, source: Encoder, folds: Sequence[int], absent: str) -> str | None:

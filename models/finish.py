@@ -152,7 +152,7 @@ def _feeds(table: TrainingTable, rows: int) -> dict[str, np.ndarray]:
     if table.columns.numbers:
         feeds["numbers"] = table.numbers[:rows]
     if table.columns.categories:
-        feeds["categories"] = table.categories[:rows]
+        feeds["categories"] = np.asarray(table.categories[:rows])
     return feeds
 
 

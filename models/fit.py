@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from models.balancing import drawn_rows, offsets, taken_back
 from models.batches import Batches, Rows
 from models.checkpoint import Checkpoints
 from models.course import Courses
@@ -28,15 +29,19 @@ from models.harvest import harvest
 from models.learner import Learner, TrainingFailed, run
 from models.objective import Target, loss_weights
 from models.population import Member, Population
+from models.room import Room
 from models.settings import ENCODED, Plan, TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from torch import Tensor
+
     Progress = Callable[[int, int, float], None]
 
-CHUNK = 8192  # rows encoded at a time: bins are spread out only while a position is found
+CHUNK, CELLS = 8192, 1 << 19  # rows encoded at a time, and numbers of theirs, at most
+SHORT = 1 << 15  # codes that 16 bits can tell apart
 
 __all__ = ["Fitted", "TrainSettings", "TrainingFailed", "train_population"]
 
@@ -62,7 +67,7 @@ class Encoded:
     @property
     def size(self) -> int:
         """Return the mean number of train rows per fold, by which "auto" is resolved."""
-        return train_rows(self.table)
+        return train_rows(self.table, self.rows.draws)
 
     @cached_property
     def digest(self) -> str:
@@ -70,7 +75,7 @@ class Encoded:
         digest = hashlib.sha256()
         rows = self.rows
         for array in (rows.values, rows.codes, rows.target, rows.loss_weight, rows.metric_weight):
-            digest.update(np.ascontiguousarray(array.cpu().numpy()).tobytes())
+            digest.update(np.ascontiguousarray(array.cpu().numpy()).data)  # no copy of it
         digest.update(self.table.fold.tobytes())
         return digest.hexdigest()
 
@@ -81,27 +86,29 @@ def encode(
     *,
     bins: int | None = None,
     encoder: Encoder | None = None,
+    room: Room | None = None,
 ) -> Encoded:
     """Learn encoder and target scale per fold on its train rows, and encode every row once.
 
     `bins` per number; left out, what the settings come to for the table. An `encoder` that was
-    learned on the very table is taken as it is.
+    learned on the very table is taken as it is. The encoded rows live in the `room`.
     """
+    room = room or Room()
     count = folds(table)
     device = device_of(settings)
-    bins = settings.plan(train_rows(table)).bins if bins is None else bins
+    bins = settings.plan(train_rows(table, settings.balance)).bins if bins is None else bins
     if encoder is None:
         how = {name: getattr(settings, name) for name in ENCODED}
-        encoder = Encoder(bins=bins, **how).fit(table)
+        encoder = Encoder(bins=bins, **how).fit(table, room)
     target = Target.fit(table, folds=count, log_target=settings.log_target)
-    rows = _rows(table, encoder, target, settings, device)
+    rows = _rows(table, encoder, target, settings, device, room)
     return Encoded(table=table, encoder=encoder, target=target, rows=rows)
 
 
-def train_rows(table: TrainingTable) -> int:
-    """Return the mean number of train rows per fold."""
+def train_rows(table: TrainingTable, balance: str = "none") -> int:
+    """Return the mean number of train rows per fold, of which balancing may leave a part."""
     count = folds(table)
-    return round(sum(int((table.fold != f).sum()) for f in range(count)) / count)
+    return round(sum(drawn_rows(table, table.fold != f, balance) for f in range(count)) / count)
 
 
 def train_population(
@@ -113,6 +120,7 @@ def train_population(
     members: Sequence[Member] | None = None,
     bins: int | None = None,
     checkpoint_seconds: float = 10.0,
+    room: Room | None = None,
 ) -> Fitted:
     """Train folds x seeds members (or the given `members`) in one loop.
 
@@ -124,12 +132,13 @@ def train_population(
         members: other members than the settings' own: each seed once per fold.
         bins: of every number in the encoder; left out, what the settings come to.
         checkpoint_seconds: at least this long between two checkpoints.
+        room: where what is as large as the table lives; left out: in memory.
 
     Raises:
         TrainingFailed: no setting is left of which every fold has a finite loss.
     """
     start = time.monotonic()
-    encoded = encode(table, settings, bins=bins)
+    encoded = encode(table, settings, bins=bins, room=room)
     plan = settings.plan(encoded.size)
     learner = learner_of(encoded, settings, plan, members or settings.population(encoded.count))
     checkpoints = None
@@ -172,6 +181,8 @@ def learner_of(
         outputs=encoded.table.classes or 1,
         members=members,
     ).to(rows.values.device, dtype)
+    if rows.offset is not None:
+        taken_back(population, rows.offset)
     return Learner(
         population,
         Courses(population, patience=plan.patience, least=plan.least),
@@ -194,27 +205,46 @@ def _rows(
     target: Target,
     settings: TrainSettings,
     device: torch.device,
+    room: Room,
 ) -> Rows:
     count = folds(table)
     dtype = torch.float64 if settings.precision == "double" else torch.float32
-    numbers, codes = torch.from_numpy(table.numbers), encoder.codes(table.categories)
-    blocks = [
-        encoder(numbers[start : start + CHUNK], codes[start : start + CHUNK])
-        for start in range(0, len(numbers), CHUNK)
-    ]
-    values, codes = (torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True))
+    values, codes = _encoded(table, encoder, dtype, room)
     learned = target.learned(table.target, table.classes)
     loss_weight, metric_weight = loss_weights(table, folds=count)
+    offset = offsets(table, folds=count, kind=settings.balance)
     sides = [
         [torch.from_numpy(np.flatnonzero(side)) for side in (table.fold != f, table.fold == f)]
         for f in range(count)
     ]
     return Rows(
-        values=values.to(device, dtype),
+        values=values.to(device),
         codes=codes.to(device),
         target=learned.to(device),
         loss_weight=loss_weight.to(device, dtype),
         metric_weight=metric_weight.to(device),
         train=tuple(train.to(device) for train, _ in sides),
         judged=tuple(judged.to(device) for _, judged in sides),
+        offset=None if offset is None else offset.to(device, dtype),
+        draws=settings.balance,
     )
+
+
+def _encoded(
+    table: TrainingTable, encoder: Encoder, dtype: torch.dtype, room: Room
+) -> tuple[Tensor, Tensor]:
+    """Encode all rows, some at a time: values (F, N, v), and codes (F, N, c) in as few bits."""
+    numbers, categories = torch.from_numpy(table.numbers), encoder.codes(table.categories)
+    size = max(1, min(CHUNK, CELLS // max(numbers.shape[1], 1)))
+    short = max(encoder.sizes, default=0) <= SHORT
+    made: list[Tensor] = []
+    for start in range(0, len(numbers), size):
+        part = slice(start, start + size)
+        values, codes = encoder(numbers[part], categories[part])
+        if not made:
+            for block, kind in ((values, dtype), (codes, torch.int16 if short else torch.int32)):
+                shape = (len(block), len(numbers), block.shape[2])
+                array = room.array(shape, torch.empty(0, dtype=kind).numpy().dtype)
+                made.append(torch.from_numpy(array))
+        made[0][:, part], made[1][:, part] = values, codes
+    return made[0], made[1]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def harvest(
             "failed": sum(r.failed is not None for r in records),
             "folds": count,
             "log_target": target.log,
-            "parameters": sum(p[0].numel() for p in fitted.parameters()),
+            "parameters": sum(math.prod(shape) for shape in fitted.own_shapes(0).values()),
         },
     )
 

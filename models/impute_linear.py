@@ -17,9 +17,9 @@ import numpy as np
 from models.impute_space import Arrays, finite, moved, standard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-BLOCK = 1 << 14  # rows filled at a time
+BLOCK = 1 << 12  # rows filled at a time: what that takes stays in the cache
 PASSES = 16  # of conjugate gradients, at most
 CLOSE = 0.02  # residual deviations: further passes that change less are not worth their time
 PROBED = 2_000  # rows on which passes are counted
@@ -41,9 +41,8 @@ class Mice(Arrays):
 
     def fit(self, numbers: np.ndarray, hints: np.ndarray | None = None) -> Self:
         """Learn means and covariance of numbers and hints (N, k) from train rows."""
-        numbers = finite(numbers)
         space = standard(numbers)
-        table = _Table(moved(numbers, space), np.isnan(numbers), hints)
+        table = _Table(numbers, space, hints)
         self._normal = table.start(self.ridge)
         for _ in range(self.sweeps):
             self._normal = table.sweep(self._normal, self.ridge)
@@ -76,7 +75,7 @@ class Mice(Arrays):
         rng = np.random.default_rng(self.seed)
         numbers, space = finite(numbers), self._space
         absent = np.isnan(numbers)
-        table = _Table(moved(numbers, space), absent, hints)
+        table = _Table(numbers, space, hints)
         spread = np.where(space["factor"] > 0, 1 / np.maximum(space["factor"], 1e-300), 0.0)
         normal = self._normal
         for _ in range(count):
@@ -89,22 +88,36 @@ class Mice(Arrays):
 
 
 class _Table:
-    """Standardised numbers beside hints (N, n + k), filled where `absent` (N, n)."""
+    """Standardised numbers beside hints (N, n + k), filled where `absent` (N, n).
 
-    def __init__(self, z: np.ndarray, absent: np.ndarray, hints: np.ndarray | None) -> None:
-        self.n = z.shape[1]
-        kind = np.float32 if z.size > HUGE else np.float64
-        known = np.zeros((len(z), 0)) if hints is None else hints
-        self.z = np.concatenate([z.astype(kind, copy=False), known.astype(kind)], axis=1)
-        self.absent = absent
-        self.lacking = absent.mean(axis=0) if len(absent) else np.zeros(self.n)
-        self.rows = np.flatnonzero(absent.any(axis=1))
+    It is made block by block, and is the only copy of the numbers that is as large as they are.
+    """
+
+    def __init__(
+        self, numbers: np.ndarray, space: Mapping[str, np.ndarray], hints: np.ndarray | None
+    ) -> None:
+        rows, self.n = numbers.shape
+        kind = np.float32 if numbers.size > HUGE else np.float64
+        known = 0 if hints is None else hints.shape[1]
+        self.z = np.empty((rows, self.n + known), dtype=kind)
+        self.absent = np.empty(numbers.shape, dtype=bool)
+        for part in _blocks(rows):
+            cells = finite(numbers[part])
+            self.absent[part] = np.isnan(cells)
+            self.z[part, : self.n] = moved(cells, space)
+            if hints is not None:
+                self.z[part, self.n :] = hints[part]
+        self.lacking = self.absent.mean(axis=0) if rows else np.zeros(self.n)
+        self.rows = np.flatnonzero(self.absent.any(axis=1))
 
     def start(self, ridge: float) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and precision of what cells are there, pair by pair."""
-        there = np.ones(self.z.shape, dtype=self.z.dtype)
-        there[:, : self.n] -= self.absent
-        counts = np.maximum(_gram(there), 1.0)
+        counts = np.zeros((self.z.shape[1], self.z.shape[1]))
+        for part in _blocks(len(self.z)):
+            there = np.ones(self.z[part].shape, dtype=self.z.dtype)
+            there[:, : self.n] -= self.absent[part]
+            counts += there.T @ there
+        counts = np.maximum(counts, 1.0)
         covariance = _gram(self.z) / counts
         mean = self.z.sum(axis=0, dtype=np.float64) / np.diag(counts)
         covariance -= np.outer(mean, mean)
@@ -210,10 +223,13 @@ def conditional(
 def _gram(z: np.ndarray) -> np.ndarray:
     """Return z^T z in float64, summed block by block."""
     total = np.zeros((z.shape[1], z.shape[1]))
-    for start in range(0, len(z), BLOCK):
-        part = z[start : start + BLOCK]
-        total += part.T @ part
+    for part in _blocks(len(z)):
+        total += z[part].T @ z[part]
     return total
+
+
+def _blocks(rows: int) -> list[slice]:
+    return [slice(start, start + BLOCK) for start in range(0, rows, BLOCK)]
 
 
 def _inverse(covariance: np.ndarray, ridge: float) -> np.ndarray:

@@ -77,11 +77,11 @@ def finite(numbers: np.ndarray) -> np.ndarray:
 
 def bounds(numbers: np.ndarray) -> dict[str, np.ndarray]:
     """Return the train rows' smallest and largest finite cell per column (n,), 0 without any."""
-    there = np.isfinite(numbers)
-    low = np.where(there, numbers, np.inf).min(axis=0, initial=np.inf)
-    high = np.where(there, numbers, -np.inf).max(axis=0, initial=-np.inf)
-    known = low <= high
-    return {"low": np.where(known, low, 0.0), "high": np.where(known, high, 0.0)}
+    low, high = np.zeros(numbers.shape[1]), np.zeros(numbers.shape[1])
+    for j, column in enumerate(numbers.T):  # a large table is not copied
+        if len(cells := column[np.isfinite(column)]):
+            low[j], high[j] = cells.min(), cells.max()
+    return {"low": low, "high": high}
 
 
 def standard(numbers: np.ndarray) -> dict[str, np.ndarray]:

@@ -132,6 +132,8 @@ class Learner(pl.LightningModule):
             )
         smoothing = torch.tensor([m.label_smoothing for m in members], device=self.device)
         self.smoothing = smoothing if bool(smoothing.any()) else None
+        offset = self.batches.rows.offset
+        self.offset = None if offset is None else offset[self.population.fold][:, None, None]
         self.train_sum = torch.zeros(len(members), device=self.device, dtype=torch.float64)
         self.began = time.perf_counter()
 
@@ -169,6 +171,8 @@ class Learner(pl.LightningModule):
         depth = self.population.config.depth
         noise = None if self.noise is None else self.noise.at(step * depth, members)
         raw = block.heads(values, codes, noise)
+        if self.offset is not None:
+            raw = raw + self.offset[members]
         smoothing = None if self.smoothing is None else self.smoothing[members]
         losses = row_losses(raw.flatten(1, 2), _each(target, raw), smoothing)
         return (losses * _each(weight, raw)).mean(dim=1)

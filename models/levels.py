@@ -9,17 +9,18 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.texts import Texts
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 UNKNOWN, MISSING, FIRST_LEVEL = 0, 1, 2
-HASHED = 100_000  # levels of one category that are hashed; further ones are unknown
+HASHED = 100_000  # levels of one category that are hashed, the commonest; further ones are unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +59,22 @@ class Learned:
 
 
 def learn(
-    cells: np.ndarray, trains: Sequence[np.ndarray], *, levels: int, rare: int, buckets: int
+    cells: np.ndarray | Texts,
+    trains: Sequence[np.ndarray],
+    *,
+    levels: int,
+    rare: int,
+    buckets: int,
 ) -> Learned:
-    """Learn one category's codes from texts (N,), "" where missing."""
-    counts = [Counter(cells[train].tolist()) for train in trains]
+    """Learn one category's codes from texts, objects (N,) or as codes (N, 1); "" where missing."""
+    texts = cells if isinstance(cells, Texts) else Texts.of(cells[:, None])
+    counts = [_counts(texts, train) for train in trains]
     often = [_often(each, rare) for each in counts]
     kept = [set(each[:levels]) for each in often]
     words = sorted(set().union(*kept))
     beyond: list[str] = []
     if buckets:
-        beyond = sorted(set().union(*(each[levels:] for each in often)) - set(words))[:HASHED]
+        beyond = _beyond(counts, [each[levels:] for each in often], set(words))
     column = Column(words=tuple(words), hashed=tuple(beyond), buckets=buckets if beyond else 0)
     code, hashed = column.codes(), set(beyond)
     known = np.zeros((len(trains), column.size), dtype=np.int64)
@@ -84,18 +91,40 @@ def learn(
     return Learned(column=column, known=known, rare=rares, shared=shared)
 
 
-def _often(counts: Counter[str], rare: int) -> list[str]:
+def _beyond(
+    counts: Sequence[Mapping[str, int]], rest: Sequence[Sequence[str]], words: set[str]
+) -> list[str]:
+    """Return the levels that share buckets, sorted: the commonest HASHED of those that are no words."""
+    often: dict[str, int] = {}
+    for fold, own in zip(counts, rest, strict=True):
+        for word in own:
+            if word not in words:
+                often[word] = max(often.get(word, 0), fold[word])
+    if len(often) <= HASHED:
+        return sorted(often)
+    return sorted(sorted(often, key=lambda word: (-often[word], word))[:HASHED])
+
+
+def _counts(texts: Texts, rows: np.ndarray) -> dict[str, int]:
+    counts = texts.counts(0, rows)
+    there = np.flatnonzero(counts)
+    return dict(zip(texts.words[0][there].tolist(), counts[there].tolist(), strict=True))
+
+
+def _often(counts: Mapping[str, int], rare: int) -> list[str]:
     """Return the levels that are frequent enough, the commonest first."""
     ranked = [(-n, level) for level, n in counts.items() if level and n >= rare]
     return [level for _, level in sorted(ranked)]
 
 
-def codes_of(columns: Sequence[Column], categories: np.ndarray) -> np.ndarray:
+def codes_of(columns: Sequence[Column], categories: np.ndarray | Texts) -> np.ndarray:
     """Map texts (N, c) to codes int64 (N, c)."""
-    out = np.zeros(categories.shape, dtype=np.int64)
+    texts = Texts.of(categories)
+    out = np.zeros(texts.shape, dtype=np.int64)
     for j, column in enumerate(columns):
-        table, cells = column.codes(), categories[:, j].tolist()
-        out[:, j] = np.fromiter((table.get(v, UNKNOWN) for v in cells), np.int64, len(cells))
+        table, words = column.codes(), texts.words[j].tolist()
+        known = np.fromiter((table.get(word, UNKNOWN) for word in words), np.int64, len(words))
+        out[:, j] = texts.told(j, known)
     return out
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.rows import Rows
+    from models.texts import Texts
 
 ONE_HOT = 100  # most one-hot columns per category
 LINEAR_ROWS = 100_000  # rows beyond which it is fitted on an even sample
@@ -110,7 +111,7 @@ class Lined:
     classes: int
     span: tuple[float, float] = (-np.inf, np.inf)
 
-    def predict(self, numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    def predict(self, numbers: np.ndarray, categories: np.ndarray | Texts) -> np.ndarray:
         """Return (n, K) probabilities or (n,) values."""
         if self.constant is not None:
             return np.tile(self.constant, (len(numbers), 1))
@@ -126,7 +127,7 @@ def lined(rows: Rows, classes: int, seed: int) -> Lined:
     """Fit one fold."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    shape = (rows.numbers.shape[1], rows.categories.shape[1])
+    shape = rows.shape
     if classes and len(np.unique(rows.target)) == 1:
         constant = rows.shares(classes)
         return Lined(prepare=None, model=None, constant=constant, shape=shape, classes=classes)
@@ -165,14 +166,15 @@ def _prepare(numbers: int, categories: int) -> Any:
     return ColumnTransformer(parts)
 
 
-def _joined(numbers: np.ndarray, categories: np.ndarray) -> Any:
+def _joined(numbers: np.ndarray, categories: np.ndarray | Texts) -> Any:
     """Put numbers and categories into one frame of columns 0..a+b-1, each with its own dtype."""
     import pandas as pd
 
     width = numbers.shape[1]
     finite = np.clip(numbers, -HUGE, HUGE)
     columns = {i: finite[:, i] for i in range(width)}
-    columns |= {width + i: categories[:, i] for i in range(categories.shape[1])}
+    texts = np.asarray(categories)
+    columns |= {width + i: texts[:, i] for i in range(texts.shape[1])}
     return pd.DataFrame(columns)
 
 

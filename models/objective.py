@@ -55,7 +55,7 @@ class Target(nn.Module):
 
     def learned(self, target: np.ndarray, classes: int) -> Tensor:
         """Return what networks learn: int64 (F, N) codes, or float32 (F, N) standardised."""
-        y = torch.from_numpy(target)
+        y = torch.from_numpy(np.require(target, requirements="W"))  # read-only ones are copied
         folds = len(self.mean)
         if classes:
             return y.long().expand(folds, -1).contiguous()

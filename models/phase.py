@@ -52,6 +52,7 @@ class Job:
         until: the epoch before which the phase ends.
         last: whether the trials are finished then.
         deadline: seconds since 1970 after which no further epoch begins, None for never.
+        seconds: what it should take one thread.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Job:
     last: bool
     sources: tuple[str, ...] = ()
     deadline: float | None = None
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as JSON."""
@@ -253,7 +255,7 @@ def _resumed(encoded: Encoded, job: Job, folder: Path) -> Learner:
     # With nobody left to train, the best weights stand in: something must give the shapes.
     part = "population." if alive else "best."
     living = [records[i]["settings"] for i in (alive or range(len(records)))]
-    members = [_member(settings) for settings in living]
+    members = [Member.of(settings) for settings in living]
     learner = learner_of(encoded, job.trials[0].settings, job.plan, members)
     learner.population.load_state_dict(part_of(tensors, part))
     courses: dict[str, Any] = {"alive": alive, "records": records}
@@ -264,11 +266,6 @@ def _resumed(encoded: Encoded, job: Job, folder: Path) -> Learner:
         learner.optimizer.load_tensors(part_of(tensors, "optimizer."), steps=steps)
     learner.epoch = max(state["epoch"] for state, _ in states)
     return learner
-
-
-def _member(described: dict[str, Any]) -> Member:
-    features = described["features"]
-    return Member(**{**described, "features": tuple(features) if features else None})
 
 
 def _read(encoded: Encoded, folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

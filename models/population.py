@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,6 +54,12 @@ class Member:
     balanced: bool = False
     share: float = 1.0
     trial: int = 0
+
+    @classmethod
+    def of(cls, described: dict[str, Any]) -> Member:
+        """Return the member of which this is `asdict`, as JSON."""
+        features = described["features"]
+        return cls(**{**described, "features": tuple(features) if features else None})
 
     def generator(self, *purpose: int) -> torch.Generator:
         """Return a generator that depends on this member and `purpose` alone."""
@@ -144,6 +150,18 @@ class Population(nn.Module):
         """
         return combined(self.heads(values, codes, noise))
 
+    def own_shapes(self, place: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of a member's parameters, without what fills it up to the others."""
+        member = self.members[place]
+        alone = Population(
+            network=self.network,
+            config=replace(self.config, width=member.width or self.config.width),
+            shape=self.shape,
+            members=[replace(member, width=None)],
+            drawn=False,
+        )
+        return {name: tuple(p.shape[1:]) for name, p in alone.net.named_parameters()}
+
     def select(self, indices: Sequence[int]) -> Population:
         """Return a copy that holds the chosen members only, in that order."""
         tensors = {k: v.detach()[list(indices)].clone() for k, v in self.state_dict().items()}
@@ -200,10 +218,7 @@ class Population(nn.Module):
     def restore(cls, described: dict[str, Any], tensors: dict[str, Tensor]) -> Population:
         """Rebuild a population from `describe()` and its `state_dict()`."""
         shape = Shape(**{**described["shape"], "levels": tuple(described["shape"]["levels"])})
-        members = [
-            Member(**{**m, "features": tuple(m["features"]) if m["features"] else None})
-            for m in described["members"]
-        ]
+        members = [Member.of(m) for m in described["members"]]
         population = cls(
             network=described["network"],
             config=CONFIGS[described["network"]](**described["config"]),

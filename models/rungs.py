@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from models.texts import Texts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -61,6 +63,7 @@ class FittedRung:
 
     `validation` is (N, K) probabilities or (N,) learned values by the folds that did not see the
     row, NaN on rows that only train. `form` is None where it cannot be served, `reason` says why.
+    `sampled`: on how many rows a fold was fitted, where memory did not allow all.
     """
 
     name: str
@@ -68,6 +71,7 @@ class FittedRung:
     validation: np.ndarray
     seconds: float
     reason: str | None = None
+    sampled: int | None = None
 
 
 def answers(form: Form, numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
@@ -88,13 +92,14 @@ def restore(described: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> 
     return kinds[described["kind"]].restore(described, tensors)
 
 
-def codes_of(categories: np.ndarray, words: Sequence[Sequence[str]]) -> np.ndarray:
+def codes_of(categories: np.ndarray | Texts, words: Sequence[Sequence[str]]) -> np.ndarray:
     """Strings (N, c) -> int64 (N, c): place + 1 among a column's words, 0 for all else."""
-    out = np.zeros(categories.shape, dtype=np.int64)
+    texts = Texts.of(categories)
+    out = np.zeros(texts.shape, dtype=np.int64)
     for j, column in enumerate(words):
         places = {word: place + 1 for place, word in enumerate(column)}
-        cells = categories[:, j].tolist()
-        out[:, j] = np.fromiter((places.get(cell, 0) for cell in cells), np.int64, len(cells))
+        own = [places.get(word, 0) for word in texts.words[j].tolist()]
+        out[:, j] = texts.told(j, np.array(own, dtype=np.int64))
     return out
 
 

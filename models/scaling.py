@@ -7,7 +7,8 @@
 | `minmax` | the range's middle | half the range |
 | `quantile` | as `robust`, then by rank among train cells: evenly spread, of deviation 1 | |
 
-A column without width says nothing: its factor is 0. The encoder clips smoothly whatever the name.
+A column without width says nothing: its factor is 0. What lies far out is clipped smoothly whatever
+the name (`squash`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from models.bins import position
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+CLIP = 3.0
+FAR = 1e6  # scaled values beyond this are held here, so that squares stay finite
 RANKS = 64  # pieces of the line from values to ranks
 EVEN = 12**0.5  # times a share of the way through, of deviation 1
 
@@ -53,17 +57,27 @@ SCALES: dict[str, Callable[[np.ndarray], tuple[float, float]]] = {
 }
 
 
-def learn(numbers: np.ndarray, *, scale: str, clip: float) -> dict[str, np.ndarray]:
-    """Return what train rows (N, n) say, arrays (n,).
+def learn(
+    numbers: np.ndarray, rows: np.ndarray | None = None, *, scale: str, clip: float
+) -> dict[str, np.ndarray]:
+    """Return what train rows say, arrays (n,); column by column, so that no table is copied.
 
     `median`, `center`, `factor` (0: nothing to say), `lacking`, and `least` and `most`, beyond which
     cells are held: the quantiles `clip` and 1 - `clip`, infinite with `clip` 0.
+
+    Args:
+        numbers: (N, n), NaN where missing.
+        rows: bool (N,), the train rows; None: all.
+        scale: a key of SCALES.
+        clip: share of cells at either end.
     """
     n = numbers.shape[1]
     median, center, factor = np.zeros(n), np.zeros(n), np.zeros(n)
     least, most = np.full(n, -np.inf), np.full(n, np.inf)
+    lacking = np.zeros(n, dtype=bool)
     for j in range(n):
-        cells = numbers[:, j]
+        cells = numbers[:, j] if rows is None else numbers[:, j][rows]
+        lacking[j] = np.isnan(cells).any()
         cells = cells[np.isfinite(cells)]
         if not len(cells):
             continue
@@ -72,14 +86,24 @@ def learn(numbers: np.ndarray, *, scale: str, clip: float) -> dict[str, np.ndarr
         if clip:
             least[j], most[j] = np.quantile(cells, [clip, 1 - clip])
             cells = np.clip(cells, least[j], most[j])
-        with np.errstate(over="ignore", invalid="ignore"):  # cells near the largest float
-            center[j], width = np.nan_to_num(SCALES[scale](cells), posinf=0.0, neginf=0.0)
-        factor[j] = 1 / width if width > 0 and np.isfinite(1 / width) else 0.0
-    lacking = np.asarray(np.isnan(numbers).any(axis=0))
+        center[j], factor[j] = measured(cells, scale)
     return {
         "median": median, "center": center, "factor": factor, "lacking": lacking,
         "least": least, "most": most,
     }  # fmt: skip
+
+
+def measured(cells: np.ndarray, scale: str) -> tuple[float, float]:
+    """Return the centre of finite cells (N,) and one over their unit, 0 where they have no width."""
+    with np.errstate(over="ignore", invalid="ignore"):  # cells near the largest float
+        center, width = np.nan_to_num(SCALES[scale](cells), posinf=0.0, neginf=0.0)
+    return center, 1 / width if width > 0 and np.isfinite(1 / width) else 0.0
+
+
+def squash(moved: Tensor, factor: Tensor) -> Tensor:
+    """Clip scaled numbers smoothly to within (-3, 3), as RealMLP does; 0 where the factor is 0."""
+    scaled = torch.where(factor > 0, moved, torch.zeros_like(moved)).clamp(-FAR, FAR)
+    return scaled / torch.sqrt(1.0 + (scaled / CLIP) ** 2)
 
 
 def ranks(scaled: Tensor, low: Tensor, gain: Tensor) -> Tensor:

@@ -79,6 +79,7 @@ class Column:
     false: tuple[str, ...]
     decimal: str
     thousands: str | None
+    unit: str  # a sign beside each number, such as €; "" for none
     format: str | None
     zone: str | None  # "aware", "naive", or None: decided by the majority of the frame
     required: bool
@@ -103,6 +104,7 @@ class Column:
             false=tuple(entry.get("false") or FALSE),
             decimal=entry.get("decimal") or ".",
             thousands=entry.get("thousands"),
+            unit=entry.get("unit") or "",
             format=entry.get("format"),
             zone=entry.get("zone"),
             required=entry.get("required", True),
@@ -185,7 +187,7 @@ def _repeats(values: pd.Series) -> bool:
     """Whether text cells repeat so often that each distinct one should be read once."""
     if not isinstance(values.dtype, pd.StringDtype) or len(values) <= FEW:
         return False
-    head = values.iloc[:DISTINCT_SAMPLE]
+    head = values.iloc[: max(DISTINCT_SAMPLE, len(values) // 8)]  # of many cells more repeat
     return head.nunique() * 2 <= len(head)
 
 
@@ -266,8 +268,18 @@ def _read_list(cells: list[Any], column: Column) -> Cells:
     if not column.missing.isdisjoint(texts):
         texts = ["" if text in column.missing else text for text in texts]
         missing = np.array([text == "" for text in texts])
+    if column.unit and column.kind in NUMERIC:
+        texts = [bare(text, column.unit) for text in texts]
     values, fault = PARSERS[column.kind](texts, missing, column)
     return (values, fault) if inverse is None else (values[inverse], fault[inverse])
+
+
+def bare(text: str, unit: str) -> str:
+    """Return a number without the unit before or behind it: "-$5" is "-5", "12,50 €" is "12,50"."""
+    sign, rest = (text[0], text[1:].lstrip()) if text[:1] in ("+", "-") else ("", text)
+    if rest.startswith(unit):
+        return sign + rest[len(unit) :].lstrip()
+    return sign + rest[: -len(unit)].rstrip() if rest.endswith(unit) else text
 
 
 def _canonical(cell: Any, column: Column) -> Any:
@@ -484,7 +496,7 @@ def read(
     bad cell; raises ValueError for missing or repeated columns.
     """
     reader = Reader.of(schema)
-    typed, faults = _read(frame, reader)
+    typed, faults = typed_cells(frame, reader)
     kinds = {column.name: column.kind for column in (*reader.columns, *reader.formulas)}
     table = {name: _series(cells, kinds.get(name, "number")) for name, cells in typed.items()}
     return pd.DataFrame(table, index=pd.RangeIndex(len(frame))), untypable(frame, faults)
@@ -527,34 +539,45 @@ def _listed(names: Sequence[str], cap: int = 10) -> str:
     return ", ".join(shown(name) for name in names[:cap]) + more
 
 
-def _read(
+def typed_cells(
     frame: pd.DataFrame, reader: Reader
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return what `read` does as arrays: the cells, and why each is untypable, by column."""
     places = _places(frame)
-    absent = [c.name for c in reader.columns if c.required and c.name not in places]
+    few = _rows(frame) if len(frame) <= FEW else None
+
+    def cells(column: Column) -> Cells:
+        place = places[column.name]
+        if few is not None:
+            return _read_list([row[place] for row in few], column)
+        return read_cells(frame.iloc[:, place], column)
+
+    return typed_by(cells, places, len(frame), reader)
+
+
+def typed_by(
+    cells: Callable[[Column], Cells], names: Iterable[str], rows: int, reader: Reader
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the cells and faults of a table that has columns of these names, read by `cells`."""
+    names = list(names)
+    there = set(names)
+    absent = [c.name for c in reader.columns if c.required and c.name not in there]
     if absent:
-        near = {n: m[0] for n in absent if (m := difflib.get_close_matches(n, places, n=1))}
+        near = {n: m[0] for n in absent if (m := difflib.get_close_matches(n, names, n=1))}
         hints = "".join(f"; did you mean {shown(m)} for {shown(n)}?" for n, m in near.items())
         raise ValueError(
             f"the table must have the columns {_listed(absent)}, however they are missing "
-            f"(it has {_listed(list(places)) or 'none'}){hints}"
+            f"(it has {_listed(names) or 'none'}){hints}"
         )
     typed: dict[str, np.ndarray] = {}
     faults: dict[str, np.ndarray] = {}
-    few = _rows(frame) if len(frame) <= FEW else None
     for column in reader.columns:
-        place = places.get(column.name)
-        if place is None:
-            cells = _read_list([None] * len(frame), column)
-        elif few is not None:
-            cells = _read_list([row[place] for row in few], column)
-        else:
-            cells = read_cells(frame.iloc[:, place], column)
-        typed[column.name], faults[column.name] = cells
+        found = cells(column) if column.name in there else _read_list([None] * rows, column)
+        typed[column.name], faults[column.name] = found
     for entry in reader.schema.get("derived", ()):
         typed[entry["name"]] = _part(typed[entry["column"]], entry["part"])
     for formula in reader.formulas:
-        typed[formula.name] = formula.cells(typed, len(frame))
+        typed[formula.name] = formula.cells(typed, rows)
     return typed, faults
 
 
@@ -579,11 +602,34 @@ def _part(moments: np.ndarray, part: str) -> np.ndarray:
     elif part in {"month", "year"}:
         months = moments.astype("datetime64[M]").astype(np.float64)
         values = months % 12 + 1 if part == "month" else months // 12 + 1970
+    elif part in CIRCLES:
+        turn = 2 * np.pi * _turn(moments, days, part.split("_", maxsplit=1)[0])
+        values = np.sin(turn) if part.endswith("_sin") else np.cos(turn)
     else:
         raise ValueError(
-            f"a date part must be one of year, month, day, weekday, hour, days, however: {part}"
+            "a date part must be one of year, month, day, weekday, hour, days, "
+            f"{', '.join(CIRCLES)}, however: {part}"
         )
     return np.where(np.isnat(moments), np.nan, values)
+
+
+CIRCLES = tuple(f"{turn}_{wave}" for turn in ("year", "week", "day") for wave in ("sin", "cos"))
+"""Date parts that go round: where a moment lies in its year, its week and its day."""
+
+
+def _turn(moments: np.ndarray, days: np.ndarray, turn: str) -> np.ndarray:
+    """Return which share of its year, week or day has passed at each moment."""
+    passed = (moments - days) / np.timedelta64(1, "D")
+    if turn == "day":
+        return passed
+    if turn == "week":
+        return (((days - np.datetime64(0, "D")) / np.timedelta64(1, "D") + 3) % 7 + passed) / 7
+    start = moments.astype("datetime64[Y]")
+    length = (start + np.timedelta64(1, "Y")).astype("datetime64[D]") - start.astype(
+        "datetime64[D]"
+    )
+    gone = (days - start.astype("datetime64[D]")) / np.timedelta64(1, "D") + passed
+    return gone / (length / np.timedelta64(1, "D"))
 
 
 # ---------------------------------------------------------------- formulas
@@ -1000,7 +1046,7 @@ def answer(
     if on_bad_row not in {"error", "null"}:
         raise ValueError(f'on_bad_row must be "error" or "null", however: {shown(on_bad_row)}')
     reader = Reader.of(schema)
-    typed, faults = _read(frame, reader)
+    typed, faults = typed_cells(frame, reader)
     broken = _broken(typed, faults, reader)
     bad = np.logical_or.reduce([*broken.values(), np.zeros(len(frame), dtype=bool)])
     if broken and on_bad_row == "error":
@@ -1021,7 +1067,7 @@ def check(frame: pd.DataFrame, schema: Mapping[str, Any] | Reader) -> pd.DataFra
     rules), `warned` the rules that only warn.
     """
     reader = Reader.of(schema)
-    typed, faults = _read(frame, reader)
+    typed, faults = typed_cells(frame, reader)
     found = {}
     for name, severity in (("broken", "critical"), ("warned", "warning")):
         listed: list[list[str]] = [[] for _ in range(len(frame))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from models.balancing import KINDS
 from models.networks import CONFIGS, NETWORKS, MLPConfig
 from models.population import Member
 from models.updates import PACE, UPDATES
@@ -17,7 +18,8 @@ Auto = Literal["auto"]
 EARLY = 8
 """Epochs after which a member that had its best early, on thousands of rows, is believed."""
 ENCODED = (
-    "impute", "scale", "clip", "rare", "levels", "buckets", "drop_correlated", "keep", "seed",
+    "impute", "scale", "clip", "rare", "levels", "buckets", "drop_constant", "drop_correlated",
+    "keep", "keep_by", "interactions", "reduce", "seed",
 )  # fmt: skip
 """Settings of the encoder."""
 WHOLE = ("members", "epochs", "batch", "width", "depth", "heads", "number_size", "bins", "patience")
@@ -71,10 +73,12 @@ class TrainSettings:
         patience: epochs without improvement before a member stops; "auto": twice as many
             as its best took, within bounds by rows and epochs.
         class_weight: "balanced" gives every class the same total weight in the loss.
+        balance: a key of `models.balancing.KINDS`, how classes are balanced while it trains;
+            probabilities are those of the true prior all the same.
         log_target: learn log1p of the target; "auto" where its tail is heavy.
         label_smoothing: share of a label spread over all classes.
-        impute, scale, clip, rare, levels, buckets, drop_correlated, keep: of the encoder
-            (`models/encode.py`).
+        impute, scale, clip, rare, levels, buckets, drop_constant, drop_correlated, keep, keep_by,
+            interactions, reduce: of the encoder (`models/encoding.py`).
         seed: of everything random.
         precision: "double" for tests of exactness.
         device: "auto" takes a GPU where there is one.
@@ -99,6 +103,7 @@ class TrainSettings:
     bins: int | Auto = "auto"
     patience: int | Auto = "auto"
     class_weight: Literal["none", "balanced"] = "none"
+    balance: Literal["none", "under", "over", "weights"] = "none"
     log_target: Auto | bool = "auto"
     label_smoothing: float = 0.0
     impute: str = "median"
@@ -107,8 +112,12 @@ class TrainSettings:
     rare: int = 2
     levels: int = 1024
     buckets: int = 128
+    drop_constant: float | None = None
     drop_correlated: float | None = None
     keep: int | None = None
+    keep_by: str = "information"
+    interactions: int = 0
+    reduce: dict[str, Any] | None = None
     seed: int = 0
     precision: Literal["single", "double"] = "single"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -122,6 +131,7 @@ class TrainSettings:
             "activation": ("relu", "silu", "mish", "selu"),
             "embedding": ("piecewise", "periodic", "none"),
             "class_weight": ("none", "balanced"),
+            "balance": KINDS,
             "log_target": ("auto", True, False),
             "precision": ("single", "double"),
             "device": ("auto", "cpu", "cuda"),
@@ -130,11 +140,17 @@ class TrainSettings:
             if getattr(self, name) not in allowed:
                 msg = f"{name} must be one of {allowed}, however: {getattr(self, name)!r}"
                 raise ValueError(msg)
+        if self.balance != "none" and self.task == "regression":
+            msg = f"balance needs classes, however: the target is a number ({self.balance!r})"
+            raise ValueError(msg)
         for name in WHOLE:
             value = getattr(self, name)
             if value != "auto" and not (isinstance(value, int) and value >= 1):
                 msg = f"{name} must be a whole number of at least 1, however: {value!r}"
                 raise ValueError(msg)
+        self._check_rates()
+
+    def _check_rates(self) -> None:
         for name in ("lr", "frequency_scale"):
             value = getattr(self, name)
             if value != "auto" and not 0 < value < float("inf"):
@@ -158,13 +174,18 @@ class TrainSettings:
                 weight_decay=self._of_family("weight_decay"),
                 dropout=self.dropout,
                 label_smoothing=self.label_smoothing,
-                balanced=self.class_weight == "balanced" and self.task != "regression",
+                balanced=self._weighs and self.task != "regression",
                 trial=trial,
                 width=width,
             )
             for seed in range(self.members)
             for fold in range(folds)
         ]
+
+    @property
+    def _weighs(self) -> bool:
+        """Whether every class has the same total weight in the loss."""
+        return self.class_weight == "balanced" or self.balance == "weights"
 
     def plan(self, rows: int) -> Plan:
         """Resolve every "auto" for a mean of `rows` train rows per fold."""

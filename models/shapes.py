@@ -167,7 +167,7 @@ def divided(groups: Sequence[Group], *, workers: int, epochs: int) -> list[Group
 
 def _entering(encoder: Encoder, bins: int, outputs: int) -> Shape:
     return Shape(
-        numbers=len(encoder.columns.numbers),
+        numbers=encoder.entering,
         indicators=len(encoder.indicator),
         levels=tuple(encoder.sizes),
         outputs=outputs,

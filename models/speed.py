@@ -70,9 +70,11 @@ def estimated_seconds(model: Model) -> float:
 
 
 def encoder_seconds(encoder: Encoder) -> float:
-    """Return what text and missing numbers cost for 100,000 rows, whatever reads them."""
-    filled = 0.0 if encoder.filling is None else encoder.filling.products * FILLED
-    return text_seconds(len(encoder.columns.categories)) + filled * ROWS_TIMED / CORES
+    """Return what text, missing numbers and components cost for 100,000 rows, whatever reads them."""
+    seconds = 0.0 if encoder.filling is None else encoder.filling.products * FILLED
+    if encoder.reducing is not None:
+        seconds += encoder.reducing.products * PRODUCT
+    return text_seconds(len(encoder.columns.categories)) + seconds * ROWS_TIMED / CORES
 
 
 def text_seconds(categories: int) -> float:

@@ -1,6 +1,7 @@
 """A training table on disk, for processes that train beside the one that made it.
 
-- Arrays as safetensors, texts as JSON: no pickle. Read back it is the very table.
+- Arrays as safetensors, texts as JSON: no pickle. Read back it is the very table; a file's pages
+  are read when they are needed, and shared by all processes that map it.
 - What the encoder learned goes along: an imputer is not trained again in every process.
 """
 
@@ -17,11 +18,12 @@ from safetensors.torch import load_file, save_file
 from models.encode import Columns, Encoder, TrainingTable
 from models.fit import Encoded, encode
 from models.settings import TrainSettings
+from models.texts import Texts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ARRAYS = ("numbers", "target", "weight", "fold")
+ARRAYS = ("target", "weight", "fold")
 
 
 def save_table(encoded: Encoded, settings: TrainSettings, folder: Path) -> None:
@@ -32,20 +34,15 @@ def save_table(encoded: Encoded, settings: TrainSettings, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     table = encoded.table
     arrays = {name: torch.from_numpy(np.ascontiguousarray(getattr(table, name))) for name in ARRAYS}
-    codes = []
-    words = []
-    for column in table.categories.T:
-        levels, code = np.unique(column.astype(str), return_inverse=True)
-        words.append(levels.tolist())
-        codes.append(code.astype(np.int64))
-    stacked = np.stack(codes, axis=1) if codes else np.zeros((len(table.target), 0), np.int64)
+    texts = Texts.of(table.categories)
+    for name, array in (("numbers", table.numbers), ("codes", texts.codes)):  # column by column
+        arrays[name] = torch.from_numpy(np.ascontiguousarray(array.T))
     learned = {f"encoder.{k}": v.contiguous() for k, v in encoded.encoder.state_dict().items()}
-    tensors = {**arrays, "codes": torch.from_numpy(stacked), **learned}
-    save_file(tensors, folder / "table.safetensors")
+    save_file({**arrays, **learned}, folder / "table.safetensors")
     described = {
         "columns": asdict(table.columns),
         "classes": table.classes,
-        "words": words,
+        "words": [words.tolist() for words in texts.words],
         "settings": asdict(settings),
         "encoder": encoded.encoder.describe(),
     }
@@ -59,14 +56,12 @@ def load_table(folder: Path) -> Encoded:
     described = json.loads((folder / "table.json").read_text(encoding="utf-8"))
     tensors = load_file(folder / "table.safetensors")
     arrays = {name: tensors[name].numpy() for name in ARRAYS}
-    codes = tensors["codes"].numpy()
-    categories = np.empty(codes.shape, dtype=object)
-    for place, words in enumerate(described["words"]):
-        categories[:, place] = np.asarray(words, dtype=object)[codes[:, place]]
+    words = tuple(np.array(each, dtype=object) for each in described["words"])
     columns = {name: tuple(names) for name, names in described["columns"].items()}
     table = TrainingTable(
         **arrays,
-        categories=categories,
+        numbers=tensors["numbers"].numpy().T,
+        categories=Texts(tensors["codes"].numpy().T, words),
         columns=Columns(**columns),
         classes=described["classes"],
     )

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from models.texts import Texts
+
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
@@ -26,8 +28,9 @@ class TrainingTable:
     """Every row that may be trained or judged on; test rows are never in it.
 
     Attributes:
-        numbers: float64 (N, n), NaN where missing.
-        categories: object (N, c) of str, "" where missing.
+        numbers: float64 (N, n), NaN where missing; of a large table column by column, and
+            perhaps mapped from a file (`models/room.py`).
+        categories: texts (N, c), "" where missing: as codes, or an array of objects.
         target: int64 class codes (N,) or float64 values (N,).
         weight: float64 (N,), not negative.
         fold: int64 (N,), the fold in which a row is validation; -1 = always a train row.
@@ -36,7 +39,7 @@ class TrainingTable:
     """
 
     numbers: np.ndarray
-    categories: np.ndarray
+    categories: np.ndarray | Texts
     target: np.ndarray
     weight: np.ndarray
     fold: np.ndarray

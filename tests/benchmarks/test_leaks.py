@@ -26,7 +26,7 @@ def test_every_figure_comes_out():
     assert figures["clean"]["refused"] == 0
 
 
-@pytest.mark.parametrize("plant", sorted(set(PLANTED) - {"honest"}))
+@pytest.mark.parametrize("plant", sorted(name for name in PLANTED if not name.startswith("honest")))
 def test_a_planted_fit_is_caught_and_an_honest_one_is_not(plant):
-    assert flown(honest(4, rows=200), PLANTED[plant])
-    assert not flown(honest(4, rows=200), None)
+    assert flown(honest(4, rows=200), *PLANTED[plant])
+    assert not flown(honest(4, rows=200), None, {})

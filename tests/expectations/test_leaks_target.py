@@ -105,6 +105,17 @@ def test_gaps_that_are_the_class_are_sure_and_nearly_so_suspected(random):
     assert seen(np.where(random.random(ROWS) < 0.3, np.nan, 1.0), target) is None
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_cells_that_mostly_a_rare_class_has_are_suspected(random, there):
+    rows = 20 * ROWS
+    rare = Target(name="y", cells=(np.arange(rows) % 50 == 0).astype(np.int64), classes=2)
+    told = np.where(rare.cells == 1, random.random(rows) < 0.7, random.random(rows) < 0.002)
+    leak = seen(np.where(told == there, 1.0, np.nan), rare)
+    assert (leak.kind, leak.sure) == ("missingness", False)
+    assert "are of one class" in leak.sentence
+    assert seen(np.where(random.random(rows) < 0.02, 1.0, np.nan), rare) is None
+
+
 def test_gaps_where_values_are_all_on_one_side_are_told(random):
     target = values(random)
     cells = np.where(target.cells > 60, 1.0, np.nan) + random.normal(size=ROWS)

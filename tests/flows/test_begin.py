@@ -69,3 +69,10 @@ def test_init_that_ends_before_it_reads_leaves_no_home(folder):
     with pytest.raises(SettingsError, match="--target must name a column"):
         begin("shop.csv", target="z")
     assert [path.name for path in folder.iterdir()] == ["shop.csv"]
+
+
+def test_init_says_what_a_run_would_set_aside(folder):
+    rows = [f"{k % 7},{'ab'[k % 2] if k % 50 else ''}" for k in range(150)]
+    (folder / "shop.csv").write_text("\n".join(["x,y", *rows]) + "\n", encoding="utf-8")
+    done = begin("shop.csv", target="y")
+    assert "set aside: 3 of 150 rows: y.present 3" in done["decisions"]

@@ -43,15 +43,15 @@ def flown(spec):
 
 
 class Scaling(Encoder):
-    def fit(self, table):
-        super().fit(table)
+    def fit(self, table, room=None):
+        super().fit(table, room)
         self.center[:] = self.center.new_tensor(np.nanmean(table.numbers, axis=0))
         return self
 
 
 class Imputing(Encoder):
-    def fit(self, table):
-        super().fit(table)
+    def fit(self, table, room=None):
+        super().fit(table, room)
         self.median[:] = self.median.new_tensor(np.nanmedian(table.numbers, axis=0))
         return self
 
@@ -62,12 +62,28 @@ class Vocabulary(Encoder):
 
 
 class Selecting(Encoder):
-    def fit(self, table):
-        super().fit(table)
+    def fit(self, table, room=None):
+        super().fit(table, room)
         joined = np.column_stack([np.nan_to_num(table.numbers), table.target])
         weakest = np.abs(np.corrcoef(joined.T)[-1, :-1]).argmin()
         self.factor[:, weakest] = 0
         return self
+
+
+class Crossing(Encoder):
+    def _fit_crossing(self, table, codes, trains):
+        super()._fit_crossing(table, codes, [np.ones(len(table.target), bool) for _ in trains])
+
+
+class Reducing(Encoder):
+    def _fit_bins(self, numbers, codes, trains, room):
+        everyone = [np.ones(len(numbers), bool) for _ in trains]
+        super()._fit_bins(numbers, codes, everyone, room)
+
+
+class Keeping(Encoder):
+    def _drop(self, table, codes, trains):
+        super()._drop(table, codes, [np.ones(len(table.target), bool) for _ in trains])
 
 
 @pytest.mark.parametrize("planted", [Scaling, Imputing, Vocabulary, Selecting])
@@ -75,6 +91,61 @@ def test_a_leak_planted_inside_the_real_pipeline_is_caught(spec, monkeypatch, pl
     monkeypatch.setattr(fit, "Encoder", planted)
     with pytest.raises(DataRefused, match="what it learned from the others moved: encoder"):
         flown(spec())
+
+
+MADE = """
+[features]
+interactions = 2
+keep = 2
+keep_by = "importance"
+drop_constant = 0.99
+reduce = { kind = "autoencoder", size = 2, join = true }
+[train]
+balance = "over"
+"""
+
+
+@pytest.mark.parametrize(
+    ("planted", "made"),
+    [
+        (Reducing, '[features]\nreduce = { kind = "pca", size = 2 }\n'),
+        (Keeping, "[features]\nkeep = 1\n"),
+    ],
+)
+def test_a_leak_planted_where_features_are_made_is_caught(spec, monkeypatch, planted, made):
+    monkeypatch.setattr(fit, "Encoder", planted)
+    with pytest.raises(DataRefused, match="what it learned from the others moved: encoder"):
+        flown(spec(more=made))
+
+
+def test_a_cross_that_was_chosen_by_all_rows_is_caught(spec, monkeypatch, tmp_path):
+    made = spec(more="[features]\ninteractions = 1\n")
+    frame = honest(800)
+    frame["b"] += 2
+    crossed = frame["a"].fillna(60) * frame["b"]
+    frame["y"] = np.where(crossed > crossed.median(), "yes", "no")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    flown(made)
+    monkeypatch.setattr(fit, "Encoder", Crossing)
+    made = load_spec(tmp_path / "t.toml", ["features.interactions=2"])
+    with pytest.raises(
+        DataRefused, match=r"what it learned from the others moved: encoder\.crossing"
+    ):
+        flown(made)
+
+
+def test_a_prior_of_all_rows_is_caught(spec, monkeypatch):
+    def leaky(table, *, folds, kind):
+        shares = np.bincount(table.target, table.weight)
+        return fit.torch.from_numpy(np.log(shares / shares.sum())).repeat(folds, 1)
+
+    monkeypatch.setattr(fit, "offsets", leaky)
+    with pytest.raises(DataRefused, match=r"moved: train rows\.offset"):
+        flown(spec(more='[train]\nbalance = "weights"\n'))
+
+
+def test_honest_features_do_not_move(spec):
+    flown(spec(more=MADE))
 
 
 def test_the_honest_pipeline_does_not_move_and_is_asked_once(spec, tmp_path):

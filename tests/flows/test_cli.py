@@ -124,6 +124,20 @@ def test_init_then_plan_then_check_say_the_next_step(spec):
     assert out.splitlines()[-1].split()[:2] == ["assess", "runs"]
 
 
+def test_init_without_a_target_lists_the_columns(spec):
+    code, out, err = ask("init", "table.csv")
+    assert (code, out) == (2, "")
+    assert "--target must name the column to predict (the columns are " in err
+
+
+def test_init_looks_for_its_files_before_it_reads_the_data(spec):
+    Path("table.toml").write_text("mine = 1\n", encoding="utf-8")
+    Path("table.csv").write_text("", encoding="utf-8")
+    code, _, err = ask("init", "table.csv", "--target", "grade")
+    assert (code, Path("table.toml").read_text(encoding="utf-8")) == (2, "mine = 1\n")
+    assert "--force overwrites" in err
+
+
 def test_the_schema_is_that_of_the_settings(spec):
     import tomllib
 

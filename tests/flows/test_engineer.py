@@ -95,6 +95,18 @@ def test_derived_names_never_meet_a_column_and_hours_need_a_clock():
     assert "at.hour" in names
 
 
+def test_dates_go_round_where_that_is_asked_for():
+    from models.served import CIRCLES
+
+    given = Spec.model_validate(
+        {**spec().model_dump(exclude={"path"}), "features": {"dates": "cyclic"}}
+    )
+    parts = reading_schema(given, contract(at={"kind": "date"}))["derived"]
+    assert {part["part"] for part in parts if part["column"] == "at"} >= set(CIRCLES)
+    plain = {part["part"] for part in parts if part["column"] == "seen"}  # it has no clock
+    assert plain & set(CIRCLES) == {"year_sin", "year_cos", "week_sin", "week_cos"}
+
+
 def test_the_typed_table_has_positions_features_parts_target_and_roles(tmp_path):
     facts, typed, _ = run(tmp_path)
     assert list(typed)[:7] == [

@@ -13,7 +13,17 @@ def test_what_cannot_be_served_is_refused_with_the_reason():
 
 
 @pytest.mark.parametrize(
-    "given", [{"clip": 0.5}, {"rare": 0}, {"drop_correlated": 1.5}, {"scale": "log"}, {"keep": 0}]
+    "given",
+    [
+        *({"clip": 0.5}, {"rare": 0}, {"drop_correlated": 1.5}, {"scale": "log"}, {"keep": 0}),
+        *(
+            {"drop_constant": 0.5},
+            {"interactions": -1},
+            {"dates": "sine"},
+            {"keep_by": "importance"},
+        ),
+        *({"reduce": {"kind": "pca"}}, {"reduce": {"kind": "umap", "size": 2}}),
+    ],
 )
 def test_impossible_values_are_refused(given):
     with pytest.raises(ValidationError):
@@ -23,7 +33,7 @@ def test_impossible_values_are_refused(given):
 def test_every_setting_is_one_of_the_encoder():
     from models.settings import ENCODED
 
-    assert set(FeaturesSpec.model_fields) == set(ENCODED) - {"seed"}
+    assert set(FeaturesSpec.model_fields) - {"dates"} == set(ENCODED) - {"seed"}
 
 
 def test_the_report_says_what_was_filled_dropped_and_merged():
@@ -49,4 +59,30 @@ def test_the_report_says_what_was_filled_dropped_and_merged():
     assert told["Dropped columns"] == "twin (moves with column 0; 2 of 5 folds)"
     assert told["Rare levels"] == "city, 12 rows"
     assert "Levels in buckets" not in told
+    assert "Interactions" not in told
     assert lines({"imputation": {"kind": "median", "cells": [0]}}) == []
+
+
+def test_the_report_says_what_was_chosen_crossed_and_reduced():
+    found = {
+        "folds": 5,
+        "chosen": {"age": 1.0, "noise": 0.3},
+        "interactions": {"a * b": {"folds": 4, "explains": 0.123}},
+        "asked": {"keep": 1, "keep_by": "importance", "interactions": 2},
+        "reduced": {
+            "kind": "pca",
+            "size": 7,
+            "asked": 9,
+            "numbers": 7,
+            "join": False,
+            "kept": [1.0, 0.98],
+        },
+    }
+    told = dict(lines(found))
+    assert told["Chosen by importance, share of looks"] == "age 100%; noise 30%"
+    assert told["Interactions"].startswith("a * b (4 of 5 folds, explains up to 12.3%")
+    assert told["Components"] == (
+        "7 of 7 numbers by pca, which hold 98.0% of their variance or more; 9 were asked for, in their stead"
+    )
+    nothing = dict(lines({**found, "interactions": {}}))
+    assert nothing["Interactions"] == "none says more than single columns do"

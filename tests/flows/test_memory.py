@@ -12,7 +12,8 @@ import pytest
 
 from flows.data_spec import DataSpec
 from flows.errors import DataRefused
-from flows.memory import free, refuse_too_large, size_of
+from flows.memory import PER_CELL, allowed, free, needed_for, refuse_too_large
+from flows.part_size import size_of
 from flows.parts import find_parts
 from flows.union import read_source
 
@@ -20,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = DataSpec(source="-", target="y")
 UNDER_A_LIMIT = """
 import resource, psutil
-from flows.memory import free
-limit = psutil.Process().memory_info().vms + 500_000_000
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-print(free())
+from flows.memory import allowed, free
+limit = getattr(psutil.Process().memory_info(), "{used}") + 500_000_000
+resource.setrlimit(resource.{name}, (limit, limit))
+print(free(), limit - allowed())
 """
 
 
@@ -45,6 +46,8 @@ def written(table, folder, name):
     path = folder / name
     if name.endswith("parquet"):
         table.to_parquet(path)
+    elif name.endswith("jsonl"):
+        table.to_json(path, orient="records", lines=True, force_ascii=False)
     elif name.endswith("gz"):
         path.write_bytes(gzip.compress(table.to_csv(index=False).encode()))
     else:
@@ -52,7 +55,7 @@ def written(table, folder, name):
     return str(path)
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.jsonl"])
 def test_the_estimate_is_near_what_the_table_takes(table, tmp_path, name):
     path = written(table, tmp_path, name)
     (part,) = find_parts(path, folder=tmp_path)
@@ -63,23 +66,67 @@ def test_the_estimate_is_near_what_the_table_takes(table, tmp_path, name):
     assert size.bytes == pytest.approx(taken.memory_usage(index=False, deep=True).sum(), rel=0.35)
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl"])
 def test_a_table_that_does_not_fit_is_refused_with_what_would(table, tmp_path, name):
     parts = find_parts(written(table, tmp_path, name), folder=tmp_path)
-    refuse_too_large(parts, DATA, there=100_000_000)
+    needed = needed_for(size_of(parts[0], DATA), DATA)
+    refuse_too_large(parts, DATA, there=needed)
     with pytest.raises(DataRefused) as caught:
-        refuse_too_large(parts, DATA, there=2_000_000)
+        refuse_too_large(parts, DATA, there=needed - 3_000_000)
     said = str(caught.value)
     assert re.search(r"data\.source must fit in memory: about (29|30),\d{3} rows x 8 columns", said)
-    for word in ("0.0 GB are free", "fewer columns", "sample of the rows", "times the memory"):
+    for word in (" GB are free", "data.sample = ", "times the memory"):
         assert word in said
 
 
-def test_a_limit_of_the_process_counts():
+def test_fewer_columns_are_advised_where_they_would_do(tmp_path):
+    wide = pd.DataFrame(np.zeros((2_000, 5_000), np.float32)).add_prefix("c").assign(y=0)
+    parts = find_parts(written(wide, tmp_path, "t.parquet"), folder=tmp_path)
+    size = size_of(parts[0], DATA)
+    most = needed_for(size, DATA) - int(2_000 * PER_CELL * 1_000)  # of 1,000 columns
+    with pytest.raises(DataRefused, match=r"data\.only, at most about 4,0\d\d"):
+        refuse_too_large(parts, DATA, there=most)
+
+
+def test_the_sample_that_is_advised_fits(table, tmp_path):
+    parts = find_parts(written(table, tmp_path, "t.parquet"), folder=tmp_path)
+    there = needed_for(size_of(parts[0], DATA), DATA) - 5_000_000
+    with pytest.raises(DataRefused) as caught:
+        refuse_too_large(parts, DATA, there=there)
+    rows = re.search(r"data\.sample = (\d+)", str(caught.value))
+    assert rows
+    data = DATA.model_copy(update={"sample": int(rows[1])})
+    refuse_too_large(parts, data, there=there)
+
+
+def test_columns_that_are_not_read_count_for_nothing(table, tmp_path):
+    (part,) = find_parts(written(table, tmp_path, "t.parquet"), folder=tmp_path)
+    narrow = DATA.model_copy(update={"only": ("number 0",)})
+    assert size_of(part, narrow).columns == 2
+    assert size_of(part, narrow).bytes < size_of(part, DATA).bytes / 3
+
+
+def test_a_workbook_is_whole_in_memory_and_counts_as_that(table, tmp_path):
+    table.head(500).to_excel(tmp_path / "t.xlsx", index=False)
+    (part,) = find_parts(str(tmp_path / "t.xlsx"), folder=tmp_path)
+    size = size_of(part, DATA)
+    assert (size.rows, size.columns) == (501, 8)
+    assert size.whole > 100_000
+
+
+@pytest.mark.parametrize(("name", "used"), [("RLIMIT_AS", "vms"), ("RLIMIT_DATA", "data")])
+def test_a_limit_of_the_process_counts(name, used):
+    code = UNDER_A_LIMIT.format(name=name, used=used)
     done = subprocess.run(
-        [sys.executable, "-c", UNDER_A_LIMIT], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert 100_000_000 < int(done.stdout) <= 500_000_000
+    there, above = map(int, done.stdout.split())
+    assert 100_000_000 < there <= 500_000_000
+    assert above >= 0
+
+
+def test_no_more_is_free_than_allowed():
+    assert free() <= allowed()
 
 
 def test_a_part_of_which_nobody_can_know_counts_for_nothing(tmp_path):

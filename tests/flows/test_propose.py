@@ -292,8 +292,9 @@ def test_numbers_whose_mark_is_ambiguous_are_said_and_can_be_declared(tmp_path):
 
 
 @pytest.mark.parametrize("sign", ["{}%", "{} kg", "$ {}", "{}₩", "€{}"])
-def test_numbers_with_a_sign_are_said_to_stay_text(tmp_path, sign):
+def test_numbers_with_a_sign_in_some_cells_are_said_to_stay_text(tmp_path, sign):
     shares = [sign.format(k) for k in RNG.normal(50, 20, 200).round(1)]
+    shares[:5] = [1, 2, 3, 4, 5]
     proposal, _ = proposed(tmp_path, written(tmp_path, table().assign(share=shares)))
     assert any("holds numbers with a sign beside them" in said for said in proposal.warnings)
 
@@ -302,3 +303,72 @@ def test_codes_are_no_numbers_with_a_sign(tmp_path):
     codes = np.array(["C85", "A34", "B7"])[RNG.integers(0, 3, 200)]
     proposal, _ = proposed(tmp_path, written(tmp_path, table().assign(code=codes)))
     assert not any("holds numbers with a sign" in said for said in proposal.warnings)
+
+
+def test_a_title_above_the_table_is_told_from_a_header(tmp_path):
+    text = "Sales of March\nmade on 1 April\n\n" + table().to_csv(index=False)
+    (tmp_path / "shop.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataRefused, match="remove what stands above the header") as refused:
+        propose("shop.csv", "bought", folder=tmp_path)
+    assert "the first 2 (Sales of March; made on 1 April) have fewer" in str(refused.value)
+
+
+def test_a_header_that_lacks_a_name_is_told_from_a_title(tmp_path):
+    lines = table().to_csv(index=False).replace("age,pay,", "age,", 1)
+    (tmp_path / "shop.csv").write_text(lines, encoding="utf-8")
+    with pytest.raises(DataRefused, match="or add the name that it lacks"):
+        propose("shop.csv", "bought", folder=tmp_path)
+
+
+def test_a_header_with_a_name_twice_is_a_header(tmp_path):
+    source = written(tmp_path, table().rename(columns={"pay": "age"}))
+    with pytest.raises(DataRefused, match="age stands twice in the header"):
+        propose(source, "bought", folder=tmp_path)
+
+
+def test_row_names_of_pandas_are_the_id(tmp_path):
+    table().to_csv(tmp_path / "shop.csv")
+    proposal, spec = proposed(tmp_path, "shop.csv")
+    assert spec.data.id == ("column_1",)
+    assert any("it counts rows" in said for said in proposal.decisions)
+
+
+def test_a_target_in_other_case_is_hinted_at(tmp_path):
+    with pytest.raises(SettingsError, match="found BOUGHT; did you mean bought"):
+        propose(written(tmp_path, table()), "BOUGHT", folder=tmp_path)
+
+
+def test_a_file_without_header_says_why_it_is_taken_for_one(tmp_path):
+    source = written(tmp_path, table(), header=False)
+    with pytest.raises(SettingsError, match=r"no header, as the first record .* is data: column 1"):
+        propose(source, "bought", folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Rechnungs-Nr.", "invoice number", "bill no.", "Belegnummer"])
+def test_a_column_that_is_called_a_number_is_an_id(tmp_path, name):
+    frame = table()
+    frame.insert(2, name, [f"R-{k * 7 + 100_000}" for k in range(200)])
+    assert proposed(tmp_path, written(tmp_path, frame))[1].data.id == (name,)
+
+
+DAYS = pd.Timestamp("2024-01-05") + pd.to_timedelta(np.arange(200) // 3, "D")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [DAYS.strftime("%Y-%m-%d"), DAYS.strftime("%d.%m.%Y")[::-1], DAYS.as_unit("s").astype("int64"),
+     DAYS.as_unit("ms").astype("int64")],
+    ids=["dates", "newest first", "seconds", "milliseconds"],
+)  # fmt: skip
+def test_rows_in_the_order_of_time_are_said(tmp_path, times):
+    proposal, _ = proposed(tmp_path, written(tmp_path, table().assign(seen=list(times))))
+    said = [line for line in proposal.warnings if "in the order of seen" in line]
+    assert len(said) == 1
+    assert "2024-01-05 to 2024-03-11" in said[0]
+    assert 'set time = "seen" in [data] and by = "time" in [split]' in said[0]
+
+
+def test_rows_in_no_order_of_time_are_not_said_to_be(tmp_path):
+    frame = table().assign(seen=RNG.permutation(DAYS.strftime("%Y-%m-%d")), rank=np.arange(200) * 7)
+    proposal, _ = proposed(tmp_path, written(tmp_path, frame))
+    assert not any("in the order of" in line for line in proposal.warnings)

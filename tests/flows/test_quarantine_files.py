@@ -99,7 +99,7 @@ def test_more_bad_files_than_allowed_refuse_the_source(parts, tmp_path):
 
 def test_a_bad_file_that_is_most_of_the_bytes_refuses_the_source(parts, tmp_path):
     path = parts("cut.csv")
-    (tmp_path / "parts" / "cut.csv").write_bytes(b"x,y\n1\n" + b"2,b\n" * 5000)
+    (tmp_path / "parts" / "cut.csv").write_bytes(b"x,y\n" + b"2,b\n" * 5000 + b'3,"c\n')
     with pytest.raises(
         DataRefused, match=r"1 of 13 parts \(7\.69%, and 9\d\.\d+% of their bytes\)"
     ):

@@ -322,6 +322,18 @@ def test_regression_draws_residuals_and_predicted_against_true(tmp_path: Path) -
     assert "1,000,000,000" in text
 
 
+def test_a_column_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    summary, parts = whole("x")
+    parts["profile"]["columns"] = [
+        column("calls", kind="category", seen="integer", min=0.0, max=2.0),
+        column("paid", kind="boolean", min=0.0, max=1.0, true=["Yes"], false=["No"], distinct=2),
+    ]
+    _, found = page(tmp_path, summary, parts)
+    assert "0 to 2" in found.text
+    assert "2.000" not in found.text.split("paid")[0].split("calls")[-1]
+    assert "NoYes" in re.sub(r"[\s,]", "", found.text)
+
+
 def test_many_columns_and_classes_stay_bounded(tmp_path: Path) -> None:
     summary, parts = whole("x")
     parts["profile"]["columns"] = [column(f"열 {i}") for i in range(500)]

@@ -212,6 +212,29 @@ def test_test_rows_never_enter_the_training_table(tmp_path):
     assert (tmp_path / "export" / "members.safetensors").read_bytes() == before
 
 
+def test_rows_come_in_the_ledgers_order_as_the_reader_of_raw_rows_gives_them(tmp_path):
+    spec, schema = stage(tmp_path)
+    clean = read_parquet(tmp_path / "clean.parquet").sample(frac=1, random_state=0)
+    write_parquet(clean, tmp_path / "clean.parquet")
+    book = read_parquet(tmp_path / "ledger.parquet").sample(frac=1, random_state=1)
+    write_parquet(book, tmp_path / "ledger.parquet")
+    table, kept, _ = training_table(
+        spec, schema, tmp_path / "clean.parquet", tmp_path / "ledger.parquet"
+    )
+    assert kept["row"].tolist() == book["row"][book["side"] == "train"].tolist()
+    wanted = served.inputs(clean.set_index("__row__").loc[kept["row"]], graph_columns(schema))
+    np.testing.assert_array_equal(table.numbers, wanted["numbers"])
+    np.testing.assert_array_equal(np.asarray(table.categories), wanted["categories"])
+
+
+def test_a_row_of_the_ledger_that_is_not_among_the_clean_ones_is_an_error(tmp_path):
+    spec, schema = stage(tmp_path)
+    clean = read_parquet(tmp_path / "clean.parquet").drop(index=[0])
+    write_parquet(clean, tmp_path / "clean.parquet")
+    with pytest.raises(KeyError):
+        training_table(spec, schema, tmp_path / "clean.parquet", tmp_path / "ledger.parquet")
+
+
 def test_classes_are_ordered_by_value_or_as_text():
     assert ordered(["10", "9", "-1"]) == ["-1", "9", "10"]
     assert ordered(["b", "10", "9"]) == ["10", "9", "b"]

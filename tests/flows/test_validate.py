@@ -204,6 +204,11 @@ def test_a_constant_feature_is_reported(judge):
     assert [w["rule"] for w in facts["warnings"]] == ["c.constant"]
 
 
+def test_one_value_with_gaps_is_no_constant(judge):
+    facts = judge(rows(c={place: "" if place % 3 else "a" for place in range(40)}))
+    assert "c.constant" not in [w["rule"] for w in facts["warnings"]]
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [

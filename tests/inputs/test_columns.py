@@ -69,6 +69,15 @@ def test_a_bad_header_is_refused(case, change, said):
     assert len(message) < 3000
 
 
+@numbered("32 an unnamed first column")
+def test_32_an_unnamed_first_column_gets_a_name_and_is_reported(case):
+    case.write_good(added("", str)).check()
+    facts = next(case.folder.glob(".penstock/cache/load/*/load.json")).read_text()
+    renames = json.loads(facts)["renamed"]
+    assert renames == {"": "column_1"}
+    case.handled(f"the row names of pandas and R: reported as renamed = {json.dumps(renames)}")
+
+
 @numbered("33 blanks around a name")
 def test_33_blanks_around_a_name_are_taken_off_and_reported(case):
     case.write_good(renamed(colour=" colour ")).check()

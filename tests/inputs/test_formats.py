@@ -177,8 +177,8 @@ def test_29_a_table_that_will_not_fit_is_refused_before_it_is_read(case):
     message = case.refusal(DataRefused, lambda: load(spec, case.folder))
     assert "data.source must fit in memory: about " in message
     assert " rows x 5 columns" in message
-    assert "float32 instead of float64 numbers in Parquet take half" in message
-    case.tells("refused", re.sub(r"\d[\d,.]*( GB| times|%|\))", r"N\1", message))
+    assert re.search(r"use a sample of the rows: data\.sample = \d+", message)
+    case.tells("refused", re.sub(r"(?<== )\d+|\d[\d,.]*(?= GB| times|\))", "N", message))
 
 
 FORMULA = "=cmd|' /C calc'!A0"

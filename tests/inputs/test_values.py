@@ -21,9 +21,9 @@ BROKEN_CELLS = {
     "50 an integer beyond 2^64": ("size", ["99999999999999999999999", "-inf"], ["size", "99999"]),
     "54 an unknown token for a flag": ("flag", ["perhaps", "maybe"], ["flag", "perhaps"]),
     "56 words among numbers": ("size", ["tall", "short"], ["size", "tall", "number"]),
-    "63 units": ("size", ["5kg", "7 kg"], ["size", "5kg", "units after the number: strip them"]),
-    "63 currency signs": ("size", ["$5", "€ 7.50"], ["size", "$5", "currency signs: strip them"]),
-    "63 percent signs": ("size", ["5%", "7.5 %"], ["size", "5%", "percent signs: strip them"]),
+    "63 units": ("size", ["5kg", "7 kg"], ["size", "5kg", "units after the number: set unit"]),
+    "63 currency signs": ("size", ["$5", "€ 7.50"], ["size", "$5", "currency signs: set unit"]),
+    "63 percent signs": ("size", ["5%", "7.5 %"], ["size", "5%", "percent signs: set unit"]),
     "59 a date in another format": (
         "day",
         ["31/01/2024", "01/31/2024"],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.baselines import ladder
+from models.baselines import fit_rungs, ladder
 from models.encode import Columns, TrainingTable
 
 
@@ -49,6 +49,16 @@ def test_the_rungs_learn_something_beyond_the_dummy():
     given = table(np.random.default_rng(1), classes=0)
     dummy, *others = (np.square(r.validation - given.target).mean() for r in ladder(given))
     assert max(others) < 0.5 * dummy
+
+
+def test_of_more_rows_than_memory_allows_a_rung_is_fitted_on_a_sample_and_says_so():
+    given = table(np.random.default_rng(5), rows=600, classes=0)
+    whole, few = fit_rungs(given), fit_rungs(given, memory=6 * 8 * 4 * 100)
+    assert [rung.sampled for rung in whole] == [None, None]
+    assert [rung.sampled for rung in few] == [100, 100]
+    for rung, other in zip(few, whole, strict=True):
+        assert np.isfinite(rung.validation).all()
+        assert np.abs(rung.validation - other.validation).max() > 0
 
 
 def test_with_one_holdout_only_its_rows_are_predicted():

@@ -173,9 +173,14 @@ def test_only_frequent_levels_are_told():
         {"scale": "quantile"},
         {"levels": 1, "rare": 1, "buckets": 2},
         {"drop_correlated": 0.5, "keep": 3},
+        {"drop_constant": 0.9, "keep": 2, "keep_by": "importance"},
+        {"reduce": {"kind": "pca", "size": 2, "join": False}},
+        {"reduce": {"kind": "pca", "size": 9, "join": True}, "scale": "quantile"},
+        {"reduce": {"kind": "autoencoder", "size": 2, "join": False}, "impute": "mice"},
+        {"reduce": {"kind": "autoencoder", "size": 2, "join": True}, "scale": "quantile"},
     ],
 )
-def test_the_graph_scales_holds_hashes_and_drops_as_torch_does(asked):
+def test_the_graph_scales_holds_hashes_drops_and_reduces_as_torch_does(asked):
     table = given_table()
     model = model_of(table, Encoder(bins=8, **asked).fit(table))
     graph, feeds = graph_of(model).SerializeToString(), feeds_of(table)

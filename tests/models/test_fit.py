@@ -14,6 +14,8 @@ import torch
 
 from models.encode import Columns, TrainingTable
 from models.fit import Fitted, TrainingFailed, TrainSettings, train_population
+from models.room import Room
+from models.texts import Texts
 
 SMALL = {"members": 2, "epochs": 4, "batch": 32, "width": 16, "bins": 8}
 
@@ -40,7 +42,8 @@ def table(task="binary", rows=240, fold=None, seed=0):
 
 
 def fit(data, task="binary", **changes):
-    keep = {k: changes.pop(k) for k in ("directory", "progress", "members_") if k in changes}
+    named = ("directory", "progress", "members_", "room")
+    keep = {k: changes.pop(k) for k in named if k in changes}
     if "members_" in keep:
         keep["members"] = keep.pop("members_")
     if "directory" in keep:
@@ -65,6 +68,20 @@ def same(a: Fitted, b: Fitted):
         assert torch.equal(x, y), name
     assert [r.validation for r in a.members] == [r.validation for r in b.members]
     np.testing.assert_array_equal(a.validation, b.validation)
+
+
+def test_rows_in_mapped_files_and_categories_as_codes_train_to_the_same_bits(tmp_path):
+    data = table(rows=30_000, fold=np.arange(30_000) % 5 - 1)
+    small = {"epochs": 1, "batch": 2048, "members": 1}
+    plain = fit(data, **small)
+    room = Room(tmp_path, limit=0)
+    numbers = room.array(data.numbers.shape[::-1], np.float64)
+    numbers[:] = data.numbers.T
+    given = replace(data, numbers=numbers.T, categories=Texts.of(data.categories))
+    mapped = fit(given, room=room, **small)
+    assert room.mapped > 3 * data.numbers.nbytes  # the table, its scaled numbers, encoded rows
+    assert list(tmp_path.iterdir()) == []
+    same(plain, mapped)
 
 
 @pytest.mark.parametrize("precision", ["double", "single"])

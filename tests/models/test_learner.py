@@ -17,6 +17,7 @@ from models.learner import Field
 from models.networks import MLPConfig
 from models.objective import Target, loss_weights, row_losses, wants_log
 from models.population import Member, Population
+from models.room import Room
 from models.settings import TrainSettings
 
 MEMBERS = [Member(fold=f, seed=s, dropout=0.25 * s) for s in range(2) for f in range(2)]
@@ -40,7 +41,7 @@ def serve(table, members=MEMBERS, batch=8):
     settings = TrainSettings(task="multiclass")
     encoder = Encoder(bins=4).fit(table)
     target = Target.fit(table, folds=2, log_target="auto")
-    rows = _rows(table, encoder, target, settings, torch.device("cpu"))
+    rows = _rows(table, encoder, target, settings, torch.device("cpu"), Room())
     config = MLPConfig(width=8)
     population = Population.build(encoder, network="mlp", config=config, outputs=3, members=members)
     return Batches(rows, population, batch=batch, steps=3)

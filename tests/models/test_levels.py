@@ -1,8 +1,10 @@
 """Codes of categories: kept, shared by a hash, rare and unknown ones, fold by fold."""
 
+import tracemalloc
+
 import numpy as np
 
-from models.levels import FIRST_LEVEL, MISSING, UNKNOWN, bucket, learn
+from models.levels import FIRST_LEVEL, MISSING, UNKNOWN, bucket, codes_of, learn
 
 
 def cells(*counts):
@@ -57,3 +59,27 @@ def test_a_bucket_is_unknown_to_a_fold_that_has_none_of_its_levels():
 
 def test_a_hash_is_the_same_everywhere():
     assert [bucket(word, 1000) for word in ("서울", "a", "")] == [774, 907, 0]
+
+
+def test_of_too_many_levels_the_commonest_share_buckets(monkeypatch):
+    monkeypatch.setattr("models.levels.HASHED", 2)
+    texts = cells(9, 2, 2, 5, 4)
+    found = learn(texts, all_rows(texts), levels=1, rare=2, buckets=3)
+    assert found.column.hashed == ("l3", "l4")
+    assert found.rare == [4]
+
+
+def test_a_hundred_thousand_levels_cost_no_more_than_their_texts_and_the_buckets():
+    words = np.array([f"shop {k:06d}" for k in range(100_000)], dtype=object)
+    texts = words[np.random.default_rng(0).permutation(np.repeat(np.arange(100_000), 3))]
+    own = np.full(len(texts), fill_value=True)
+    tracemalloc.start()
+    found = learn(texts, [own], levels=1024, rare=2, buckets=128)
+    codes = codes_of([found.column], texts[:, None])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.column.size == FIRST_LEVEL + 1024 + 128
+    assert found.known.shape == (1, found.column.size)
+    assert found.shared == [3 * (100_000 - 1024)]
+    assert codes.max() == found.column.size - 1
+    assert peak < 150e6

@@ -139,6 +139,7 @@ def test_a_narrower_member_learns_what_it_learns_at_its_own_width(
     sizes = {"activation": activation, "depth": 3, "outputs": 2}
     filled = build(encoder, [wide, replace(narrow, width=5)], network, **sizes).double()
     own = build(encoder, [narrow], network, width=5, **sizes).double()
+    assert filled.own_shapes(1) == {n: tuple(p.shape[1:]) for n, p in own.net.named_parameters()}
     before = own.net.hidden[2].detach().clone()
     for population in (filled, own):
         train(encoder, table, population, steps=20)

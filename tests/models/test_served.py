@@ -93,6 +93,17 @@ def test_marks_of_numbers_are_strict(cell, decimal_mark, thousands, value):
     assert read([cell], decimal=decimal_mark, thousands=thousands) == ([value], [value is None])
 
 
+@pytest.mark.parametrize(
+    ("cell", "unit", "value"),
+    [("12.5 %", "%", 12.5), ("12.5%", "%", 12.5), ("12.5", "%", 12.5), (12.5, "%", 12.5),
+     ("$5", "$", 5.0), ("-$5", "$", -5.0), ("$-5", "$", -5.0), ("- 5 km", "km", -5.0),
+     ("5 km", "m", None), ("5 kg", "%", None), ("%", "%", None), ("% 5 %", "%", None),
+     ("-$-5", "$", None), ("5e2 €", "€", 500.0), ("", "€", None)],
+)  # fmt: skip
+def test_a_unit_is_taken_off_before_or_behind_a_number(cell, unit, value):
+    assert read([cell], unit=unit) == ([value], [value is None and cell != ""])
+
+
 def test_missing_tokens_are_compared_stripped_and_numbers_by_value():
     missing = ["?", "-999"]
     assert read([" ? ", "-999", "-999.0", -999, "NA"], missing=missing)[0] == [None] * 5
@@ -240,6 +251,20 @@ def test_reading_a_frame_lists_untypable_cells_and_derives_date_parts():
         {"row": 3, "column": "나이", "value": "x", "rule": "나이.type", "reason": "is not a number"}
     ]
     assert str(typed["city"].dtype) == "str"
+
+
+def test_date_parts_go_round_and_meet_where_a_year_a_week_and_a_day_end():
+    names = served.CIRCLES
+    parts = [{"name": name, "column": "at", "part": name} for name in names]
+    columns = [{"name": "at", "kind": "date", "format": None}]
+    cells = ["2024-01-01T00:00:00", "2023-12-31T23:59:59", "2024-07-01T12:00:00", ""]
+    typed, bad = served.read(pd.DataFrame({"at": cells}), {"columns": columns, "derived": parts})
+    found = typed[list(names)].to_numpy()
+    assert len(bad) == 0
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)  # a Monday in January, a second apart
+    np.testing.assert_allclose(found[0], [0, 1, 0, 1, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(found[2, [1, 5]], [-1, -1], atol=1e-3)  # midsummer, noon
+    assert np.isnan(found[3]).all()
 
 
 def test_order_extra_columns_index_and_unicode_form_do_not_matter():

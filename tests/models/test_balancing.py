@@ -1,0 +1,153 @@
+"""Balance: what is drawn and weighed, and probabilities that are those of the true prior all the same."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from models.balancing import FEWEST, drawn_rows, offsets, pool, sizes, taken_back
+from models.encode import Columns, Encoder, TrainingTable
+from models.fit import encode, train_population
+from models.networks import CONFIGS
+from models.population import Member, Population
+from models.settings import TrainSettings
+
+
+def given(rows=3000, *, classes=2, share=0.06, seed=0):
+    """A table of which the last class is rare; the numbers tell it in part."""
+    rng = np.random.default_rng(seed)
+    rare = rng.random(rows) < share
+    target = np.where(rare, classes - 1, rng.integers(0, max(classes - 1, 1), rows))
+    x = rng.normal(size=(rows, 4))
+    x[:, 0] += 1.5 * rare
+    return TrainingTable(
+        numbers=x, categories=np.empty((rows, 0), dtype=object), target=target.astype(np.int64),
+        weight=np.ones(rows), fold=np.where(np.arange(rows) % 3 == 0, 0, -1), classes=classes,
+        columns=Columns(numbers=tuple("abcd"), categories=()),
+    )  # fmt: skip
+
+
+def test_sizes_of_what_is_drawn_from():
+    counts = np.array([1000, 0, 40, 300])
+    assert sizes(counts, "under").tolist() == [FEWEST, 0, 40, FEWEST]
+    assert sizes(np.array([1000, 400]), "under").tolist() == [400, 400]
+    assert sizes(counts, "over").tolist() == [1000, 0, 1000, 1000]
+    assert sizes(counts, "weights").tolist() == counts.tolist()
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("under", [100, 100]), ("over", [400, 400])])
+def test_a_member_draws_from_equal_classes(kind, wanted):
+    labels = torch.tensor([0] * 400 + [1] * 100)
+    rows = torch.arange(500) + 7
+    own = pool(rows, labels, kind, torch.Generator().manual_seed(0))
+    assert np.bincount(labels[own - 7].numpy()).tolist() == wanted
+    other = pool(rows, labels, kind, torch.Generator().manual_seed(1))
+    if kind == "under":
+        assert len(own.unique()) == 200
+        assert not torch.equal(own.sort()[0], other.sort()[0])  # another part
+    else:
+        assert len(own.unique()) == 500
+
+
+def test_over_repeats_whole_classes_before_parts():
+    labels = torch.tensor([0] * 25 + [1] * 10)
+    own = pool(torch.arange(35), labels, "over", torch.Generator().manual_seed(0))
+    counts = np.bincount(own.numpy(), minlength=35)[25:]
+    assert sorted(counts.tolist()) == [2] * 5 + [3] * 5
+
+
+def test_the_offset_is_the_log_of_what_is_shown_over_what_is_true():
+    table = given()
+    table.weight[table.target == 1] = 2.0
+    train = table.fold != 0
+    totals = np.bincount(table.target[train], table.weight[train])
+    counts = np.bincount(table.target[train])
+    true = np.log(totals / totals.sum())
+    even = offsets(table, folds=1, kind="weights")[0].numpy()
+    np.testing.assert_allclose(even, np.log(0.5) - true, atol=1e-6)
+    # Drawn equally often, rows that weigh twice as much are still two thirds of what is shown.
+    over = offsets(table, folds=1, kind="over")[0].numpy()
+    np.testing.assert_allclose(over, np.log([1 / 3, 2 / 3]) - true, atol=1e-6)
+    assert offsets(table, folds=1, kind="none") is None
+    assert drawn_rows(table, train, "under") == 2 * counts.min()
+    assert drawn_rows(table, train, "over") == train.sum()
+
+
+def test_rows_that_judge_are_neither_counted_nor_drawn():
+    table = given()
+    settings = TrainSettings(task="binary", balance="under", members=1, epochs=1)
+    before = encode(table, settings).rows
+    judged = table.fold == 0
+    other = replace(table, target=np.where(judged, 1, table.target))
+    after = encode(other, settings).rows
+    assert torch.equal(before.offset, after.offset)
+    members = settings.population(1)
+    drawn = [_order(rows, members[0]) for rows in (before, after)]
+    assert torch.equal(*drawn)
+    assert not judged[drawn[0].numpy()].any()
+
+
+def _order(rows, member):
+    from models.batches import Batches
+
+    return Batches(rows, None, batch=50, steps=10).order(member, 0)
+
+
+def test_a_population_starts_as_it_would_without_the_offset():
+    table = given(classes=3)
+    encoder = Encoder(bins=4).fit(table)
+    for network in CONFIGS:
+        made = [
+            Population.build(
+                encoder, network=network, config=CONFIGS[network](width=8), outputs=3,
+                members=[Member(fold=0, seed=0), Member(fold=0, seed=1)],
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+        offset = torch.tensor([[1.0, -2.0, 0.5]])
+        taken_back(made[1], offset)
+        values, codes = encoder(
+            torch.from_numpy(table.numbers[:9]), torch.zeros((9, 0), dtype=torch.int64)
+        )
+        plain, moved = (
+            each.heads(values.expand(2, -1, -1), codes.expand(2, -1, -1)) for each in made
+        )
+        torch.testing.assert_close(moved + offset[0], plain)
+
+
+@pytest.mark.parametrize("balance", ["weights", "over", "under"])
+@pytest.mark.parametrize("network", ["mlp", "tabm"])
+def test_answers_have_the_true_prior_and_rank_no_worse(network, balance):
+    table = given()
+    judged = table.fold == 0
+    how = {"task": "binary", "network": network, "members": 2, "epochs": 12, "width": 32}
+    found = {}
+    for kind in ("none", balance):
+        fitted = train_population(table, TrainSettings(**how, balance=kind))
+        logits = fitted.validation[:, judged]
+        shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        found[kind] = (shares / shares.sum(axis=-1, keepdims=True)).mean(axis=0)[:, 1]
+    truth = table.target[judged]
+    error = (truth.mean() * (1 - truth.mean()) / len(truth)) ** 0.5
+    assert abs(found[balance].mean() - truth.mean()) < 3 * error  # uncorrected it would be above .3
+    assert roc_auc_score(truth, found[balance]) > roc_auc_score(truth, found["none"]) - 0.02
+
+
+def test_three_classes_are_balanced_and_corrected_too():
+    table = given(classes=3)
+    fitted = train_population(
+        table, TrainSettings(task="multiclass", balance="over", members=1, epochs=10, width=32)
+    )
+    judged = table.fold == 0
+    logits = fitted.validation[0, judged]
+    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    found = (shares / shares.sum(axis=-1, keepdims=True)).mean(axis=0)
+    wanted = np.bincount(table.target[judged]) / judged.sum()
+    np.testing.assert_allclose(found, wanted, atol=0.05)
+
+
+def test_a_number_has_no_classes_to_balance():
+    with pytest.raises(ValueError, match="balance needs classes, however: the target is a number"):
+        TrainSettings(task="regression", balance="over")
