@@ -9,6 +9,10 @@ BIN   := $(VENV)/bin
 PYTHON := $(shell command -v python3.11 || command -v python3)
 STAMP := $(VENV)/.installed
 
+# Bytecode is kept whatever the surroundings say: hundreds of processes would compile the same
+# thousands of modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test lint data-tests long-tests all clean
 
 run: $(STAMP)
@@ -38,6 +42,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v == (3, 11) or print(f"make: constraints.txt was made for Python 3.11; it is untested on {v[0]}.{v[1]}")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -W ignore -c 'import great_expectations, mlflow.pyfunc, onnx, prefect, pytorch_lightning, sklearn.ensemble'
 	@touch $@
 
 clean:
