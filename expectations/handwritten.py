@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 DATED = ("min_value", "max_value", "value_set")
 """Arguments that may hold dates."""
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?")
-SHAPE = ("expect_table_row_count", "expect_table_column")  # look at no cell
+ROW_COUNT, COLUMNS = "expect_table_row_count", "expect_table_column"
+"""Expectations that look at no cell: at how many rows there are, at what the columns are called."""
 NAMING = ("column", "column_A", "column_B", "column_list")  # arguments that name columns
 
 
@@ -74,17 +75,20 @@ def _outcome(
             f"Great Expectations cannot tell apart columns that differ by case: {shown(twins[0])}"
         )
         return Outcome(success=False, error=said)
-    part = _shape(frame, wanted) if custom.name.startswith(SHAPE) else frame[wanted]
+    if custom.name.startswith(ROW_COUNT):
+        part = _shape(len(frame), wanted[:1])
+    else:
+        part = _shape(1, wanted) if custom.name.startswith(COLUMNS) else frame[wanted]
     arguments = dated(custom.kwargs, part, names)
     return engine.run(part, [(custom.name, arguments)], "SUMMARY", rule)[0]
 
 
-def _shape(frame: Frame, names: list[str]) -> pd.DataFrame:
-    """Return a frame of these columns and as many rows: no cell of them matters."""
+def _shape(rows: int, names: list[str]) -> pd.DataFrame:
+    """Return a frame of so many rows and these columns, of which no cell matters."""
     import numpy as np
     import pandas as pd
 
-    return pd.DataFrame(np.zeros((len(frame), len(names)), dtype=bool), columns=names)
+    return pd.DataFrame(np.zeros((rows, len(names)), dtype=bool), columns=names)
 
 
 def dated(kwargs: dict[str, Any], frame: pd.DataFrame, names: list[str]) -> dict[str, Any]:

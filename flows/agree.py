@@ -85,7 +85,7 @@ def _agreed(spec: Spec, profile: Mapping[str, Any]) -> _Agreed:
         return _Agreed(contract=made.contract, why=made.why, proposed=True, edited=False)
     try:
         file = Contract.load(path)
-        contract = file.with_roles(settings_roles(spec))
+        contract = file.with_roles(roles_for(spec, file))
         return _Agreed(contract=contract, why={}, proposed=False, edited=file.edited)
     except (ValueError, OSError) as error:
         raise SettingsError(str(error)) from None
@@ -105,6 +105,14 @@ def proposal(spec: Spec, profile: Mapping[str, Any]) -> Proposal:
     except ValueError as error:
         msg = f"{spec.path}: no contract can be proposed: {error}"
         raise SettingsError(msg) from None
+
+
+def roles_for(spec: Spec, contract: Contract) -> dict[str, str]:
+    """The settings' roles for a contract; a column that `data.only` leaves out is ignored."""
+    data = spec.data
+    read = {*data.only, *data.derive, *(name for f in data.formulas for name in f.uses)}
+    out = [name for name in contract.columns if data.only and name not in read]
+    return dict.fromkeys(out, "ignored") | settings_roles(spec)
 
 
 def settings_roles(spec: Spec) -> dict[str, str]:

@@ -215,6 +215,8 @@ class ParquetRows:
                         table = table.select(self.wanted)  # "a" would bring "a.b" along
                     table = table.replace_schema_metadata(file.schema_arrow.metadata)
                     table, notes = columnar.without_index(table)
+                    named = [self.renamed.get(name, name) for name in table.column_names]
+                    table = table.rename_columns(named)
                     if table.num_rows:
                         plain = table.replace_schema_metadata(None)
                         yield columnar.from_arrow(plain, self.name, notes)

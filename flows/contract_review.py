@@ -12,7 +12,7 @@ import getpass
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flows.agree import proposal, settings_roles
+from flows.agree import proposal, roles_for
 from flows.errors import SettingsError
 from flows.home import open_home
 from flows.json_files import read_json
@@ -172,7 +172,7 @@ def _seen(spec: Spec, progress: Progress) -> _Seen:
 
     file = contract_file(spec)
     try:
-        old = file.with_roles(settings_roles(spec))
+        old = file.with_roles(roles_for(spec, file))
     except ValueError as error:
         raise SettingsError(str(error)) from None
     spec = _as_read(spec, file)

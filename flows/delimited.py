@@ -90,7 +90,8 @@ def read_text(content: bytes, data: DataSpec, name: str, *, lenient: bool = Fals
     if failures and single and lenient:
         aside = records.settable(text, raw, data, name)
     if aside is not None:
-        table, failures = _without(text, data, aside), []
+        table = _without(text, data, aside)
+        failures = failures if table is None else []
     if failures or table is None:
         raise unreadable(failures or [diagnose.unknown(name)], name)
     table = table.slice(1) if data.header else table
@@ -156,7 +157,7 @@ def _without(text: bytes, data: DataSpec, aside: records.Aside) -> pa.Table | No
         skipped.append(row.text)
         return "skip"
 
-    table = _parse(text, aside.width, data, bad=skip)
+    table = _parse(text, aside.width, data, LARGEST_BLOCK, skip)  # once: no record is asked twice
     return table if len(skipped) == len(aside.numbers) else None
 
 

@@ -39,8 +39,9 @@ def facts(encoder: Encoder) -> dict[str, Any]:
 
 def _mean(chosen: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return in which share of all folds' looks each column was chosen, the commonest first."""
-    names = dict.fromkeys(name for fold in chosen for name in fold)
-    shares = {name: sum(fold.get(name, 0.0) for fold in chosen) / len(chosen) for name in names}
+    made = [fold for fold in chosen if fold]  # others had no choice to make
+    names = dict.fromkeys(name for fold in made for name in fold)
+    shares = {name: sum(fold.get(name, 0.0) for fold in made) / len(made) for name in names}
     return dict(sorted(shares.items(), key=lambda pair: -pair[1]))
 
 

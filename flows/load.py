@@ -60,7 +60,16 @@ def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> di
     _unchanged(facts, expected)
     streams = [stream for side, _ in sides for stream in side.streams]
     aside = [(stream.part.name, stream.aside) for stream in streams if stream.aside]
-    facts["aside"] = kept(aside, sum(stream.read for stream in streams), spec.data, out)
+    drawn = facts.get("sample")
+    share = drawn["rows"] / max(drawn["of"], 1) if drawn else 1.0
+    read = sum(stream.read for stream in streams)
+    facts["aside"] = kept(aside, read, spec.data, out, share=share)
+    if share < 1 and aside:
+        count = sum(len(each.numbers) for _, each in aside)
+        facts["notes"].append(
+            f"{count:,} records have another number of fields than their header; as the table is a "
+            f"sample, {facts['aside'].get('records', 0):,} of them count"
+        )
     text = json.dumps(facts, ensure_ascii=False, indent=1)
     (out / "load.json").write_text(text, encoding="utf-8")
     growth = grown(spec, sides[0][0].facts(), sides[0][0].kept)

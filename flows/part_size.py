@@ -10,6 +10,7 @@ import gzip
 import json
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,7 @@ def _parquet(_: Part, path: Path, data: DataSpec) -> Size:
                 if head is not None:
                     each = [_cells(head.column(name)) / head.num_rows for name in some]
                     cells += [int(size * rows) for size in each]
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, KeyError):  # pyarrow's word for a name that is there twice
         return Size()  # whoever reads it says what is wrong
     pa.default_memory_pool().release_unused()
     return Size(rows=rows, columns=len(names), bytes=sum(cells), widest=max(cells, default=0))
@@ -132,7 +133,7 @@ def _jsonl(_: Part, path: Path, data: DataSpec) -> Size:
     try:
         with gzip.open(path) if packed else path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return Size()
     lines = [line for line in head.split(b"\n") if line.strip()]
     if not lines:
@@ -172,7 +173,7 @@ def _excel(_: Part, path: Path, data: DataSpec) -> Size:
                     with book.open(name) as sheet:
                         said = DIMENSION.search(sheet.read(1 << 16))
                     found = max(found, _of_sheet(said), key=lambda one: one.whole)
-    except (zipfile.BadZipFile, OSError, EOFError):
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError):
         return Size()
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expectations.failure import shown
+from flows.errors import DataRefused
 from flows.parts import refuse
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from flows.errors import DataRefused
     from flows.union import Source
 
 
@@ -48,7 +48,12 @@ def schema_of(sources: Sequence[Source], names: Collection[str] | None = None) -
 def _empty(source: Source, place: int, name: str) -> bool:
     renames = source.agreed.renames[place]
     old = next((old for old, new in renames.items() if new == name), name)
-    return source.streams[place].empty(old)
+    stream = source.streams[place]
+    try:
+        return stream.empty(old)
+    except DataRefused as refusal:  # it is told with all the others
+        source.late.append((stream.part, refusal))
+        return True
 
 
 def other_types(key: str, error: Exception) -> DataRefused:

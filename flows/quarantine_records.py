@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import DataRefused
@@ -32,7 +32,12 @@ FILE = "aside.parquet"
 
 
 def kept(
-    found: Iterable[tuple[str, Aside]], rows: int, data: DataSpec, out: Path
+    found: Iterable[tuple[str, Aside]],
+    rows: int,
+    data: DataSpec,
+    out: Path,
+    *,
+    share: float = 1.0,
 ) -> dict[str, Any]:
     """Write what was set aside of some parts; return what `load.json` says of it, {} for nothing.
 
@@ -41,6 +46,7 @@ def kept(
         rows: of all parts, without these records.
         data: the settings, for `max_fraction`.
         out: the folder of the raw table.
+        share: of the rows that the table holds; it holds as many of these records.
 
     Raises:
         DataRefused: they are more than may be set aside.
@@ -56,6 +62,11 @@ def kept(
     failures = [failure for _, aside in parts for failure in aside.failures]
     if count > (total_of(data.max_fraction) + ROUNDING) * (rows + count):
         raise _refusal(parts)
+    if share < 1:
+        parts = [(name, _thinned(aside, share)) for name, aside in parts]
+        count = sum(len(aside.numbers) for _, aside in parts)
+        if not count:
+            return {}
     table = pa.table(
         {
             "source": pa.array([name for name, aside in parts for _ in aside.numbers], pa.string()),
@@ -67,6 +78,13 @@ def kept(
     pq.write_table(table, out / FILE, compression="zstd", write_page_checksum=True)
     widths = {name: aside.width for name, aside in parts}
     return {"records": count, "widths": widths, "failures": [f.to_json() for f in failures]}
+
+
+def _thinned(aside: Aside, share: float) -> Aside:
+    """Return that share of the records, evenly from first to last."""
+    at = [int(place / share) for place in range(int(len(aside.numbers) * share))]
+    some = {n: tuple(getattr(aside, n)[i] for i in at) for n in ("numbers", "rules", "texts")}
+    return replace(aside, **some)
 
 
 def _refusal(parts: list[tuple[str, Aside]]) -> DataRefused:

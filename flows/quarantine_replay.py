@@ -98,14 +98,15 @@ def replay(
 
 def _today(spec: Spec) -> tuple[Contract, dict[str, Any]]:
     from expectations.contract import Contract
-    from flows.agree import settings_roles
+    from flows.agree import roles_for
     from flows.engineer import reading_schema
 
     if not spec.contract_path.is_file():
         msg = f"the contract {spec.contract_path} must be there to judge by; `penstock check` proposes one"
         raise SettingsError(msg)
     try:
-        contract = Contract.load(spec.contract_path).with_roles(settings_roles(spec))
+        contract = Contract.load(spec.contract_path)
+        contract = contract.with_roles(roles_for(spec, contract))
         return contract.binding(), reading_schema(spec, contract)
     except (ValueError, OSError) as error:
         raise SettingsError(str(error)) from None

@@ -164,7 +164,8 @@ def _refuse_lines_above(records: list[list[str]], name: str) -> None:
     """Refuse a title above the table, or a header that lacks a name, with what it looks like."""
     usual, share = _width(records)
     above = next((place for place, record in enumerate(records) if len(record) == usual), 0)
-    if not above or share < MOSTLY:
+    longer = any(len(record) > usual for record in records[:above])
+    if not above or longer or share < MOSTLY:
         return
     lines = "; ".join(shown(" ".join(record), 30) for record in records[:above][:3])
     message = (

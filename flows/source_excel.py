@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import shown
@@ -38,7 +39,15 @@ def read_workbook(content: bytes, data: DataSpec, name: str) -> Piece:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         sheets = {sheet.title: sheet for sheet in book.worksheets}
         rows = _rows(sheets[_chosen(sheets, data, name)])
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        ValueError,
+        TypeError,
+        EOFError,
+        OSError,
+    ) as error:
         message = f"the workbook cannot be read: {shown(str(error), 200)}"
         failure = diagnose.failure("file.damaged", name, message, "save it again as .xlsx")
         raise unreadable([failure], name) from None

@@ -40,6 +40,9 @@ def sources(spec: Spec) -> Mapping[str, str]:
         known["aliases"] = digest_of(old)
     if spec.data.sample:
         known["rows are known by"] = digest_of(spec.data.id)
+    if spec.data.only:  # columns with a role are read too
+        data = spec.data
+        known["columns with a role"] = digest_of([*data.id, data.group, data.time, data.weight])
     if found["volatile"]:  # a function may return something else tomorrow: it is always asked
         known["source is a function"] = secrets.token_hex(8)
     return known

@@ -79,6 +79,8 @@ class Source:
         What is wrong with a part is kept in `late`, and the next one goes by.
         """
         for place, stream in enumerate(self.streams):
+            if any(part is stream.part for part, _ in self.late):
+                continue
             tables = stream.tables(self._wanted(place, names))
             while True:
                 try:

@@ -91,13 +91,15 @@ class Batches(pl.LightningDataModule):
 
     def order(self, member: Member, epoch: int) -> Tensor:
         """Return a member's rows of one epoch, int64 (steps * batch,)."""
-        rows = self.rows.train[member.fold]
+        rows, draws = self.rows.train[member.fold], self.rows.draws
+        labels = self.rows.target[member.fold]
+        if draws == "under":  # before a part is taken, which then has the same shares of classes
+            rows = pool(rows, labels[rows], draws, member.generator(BALANCED))
         if member.share < 1.0:
             few = torch.randperm(len(rows), generator=member.generator(PART))
             rows = rows[few[: max(1, round(member.share * len(rows)))].to(rows.device)]
-        if self.rows.draws in ("under", "over"):
-            labels = self.rows.target[member.fold, rows]
-            rows = pool(rows, labels, self.rows.draws, member.generator(BALANCED))
+        if draws == "over":
+            rows = pool(rows, labels[rows], draws, member.generator(BALANCED))
         needed = self.steps * self.batch
         drawn = torch.randperm(len(rows), generator=member.generator(ORDER, epoch))
         if len(drawn) < needed:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.scaling import measured, squash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 ROWS = 6_000  # looked at to choose
 MEASURED = 50_000  # looked at for ranges and units
@@ -125,7 +125,9 @@ def found(
         without: numbers that are not read.
     """
     few = slice(0, ROWS)
-    held = np.clip(filled[few], *_range(filled))
+    low, high = _range(filled)
+    held = np.clip(filled[few], low, high)
+    divisors = {int(j) for j in np.flatnonzero((low > 0) | (high < 0))}
     wide = np.flatnonzero((held.max(axis=0) > held.min(axis=0)) if len(held) else [])
     usable = [int(j) for j in wide if int(j) not in without]
     if len(held) < FEWEST or len(usable) < 2:
@@ -136,7 +138,7 @@ def found(
     scores = _normal(held[:, usable])
     chosen: list[tuple[Pair, float, float]] = []
     while len(chosen) < most and total > 0:
-        gains = [(_gain(held, pair, left), pair) for pair in _pairs(scores, left, held, usable)]
+        gains = [(_gain(held, pair, left), pair) for pair in _pairs(scores, left, usable, divisors)]
         (explained, error), best = max(gains, key=lambda each: each[0][0] - NOISE * each[0][1])
         if explained <= NOISE * error or any(best == pair for pair, _, _ in chosen):
             break
@@ -229,8 +231,13 @@ def _strongest(held: np.ndarray, left: np.ndarray, usable: list[int]) -> list[in
     return sorted(usable[int(j)] for j in np.argsort(-weight, kind="stable")[:WIDEST])
 
 
-def _pairs(scores: np.ndarray, left: np.ndarray, held: np.ndarray, usable: list[int]) -> list[Pair]:
-    """Return the crosses worth a closer look: of pairs whose ranks' product goes with what is left."""
+def _pairs(
+    scores: np.ndarray, left: np.ndarray, usable: list[int], divisors: Container[int]
+) -> list[Pair]:
+    """Return the crosses worth a closer look: of pairs whose ranks' product goes with what is left.
+
+    Only `divisors` may divide: those whose whole range, in which they are held, is of one sign.
+    """
     strength = np.zeros((len(usable), len(usable)))
     for column in left.T:
         strength += (scores.T @ (scores * column[:, None])) ** 2
@@ -239,12 +246,8 @@ def _pairs(scores: np.ndarray, left: np.ndarray, held: np.ndarray, usable: list[
     pairs: list[Pair] = []
     for i, j in ((usable[int(one[k])], usable[int(other[k])]) for k in best):
         pairs.append((i, j, False))
-        pairs += [(a, b, True) for a, b in ((i, j), (j, i)) if _one_sign(held[:, b])]
+        pairs += [(a, b, True) for a, b in ((i, j), (j, i)) if b in divisors]
     return pairs
-
-
-def _one_sign(column: np.ndarray) -> bool:
-    return bool(column.min() > 0 or column.max() < 0)
 
 
 def _pieces(column: np.ndarray) -> np.ndarray:

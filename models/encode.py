@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["FIRST_LEVEL", "MISSING", "UNKNOWN", "Columns", "Encoder", "TrainingTable", "folds"]
 
 CHUNK, CELLS = 8192, 1 << 19  # rows filled or scaled at a time, and numbers of theirs, at most
+CROSSED = 1 << 25  # numbers of a fold that ranges of crosses are learned from, where rows suffice
 LEARNED = ("median", "center", "factor", "lacking", "least", "most")
 
 
@@ -98,8 +99,10 @@ class Encoder(Encoding):
     ) -> None:
         """Choose what is crossed, fold by fold, and learn its ranges and units."""
         samples, pairs, self.crossing_ = [], [], []
+        wide = CROSSED // max(table.numbers.shape[1], 1)
+        most = min(max(wide, crossing.ROWS), crossing.MEASURED)
         for fold, train in enumerate(trains if self.limits["interactions"] else ()):
-            rows = self._some(train, fold, crossing.MEASURED)
+            rows = self._some(train, fold, most)
             filled = self.filled(torch.from_numpy(table.numbers[rows]), codes[rows])[fold].numpy()
             found = crossing.found(
                 filled, self.own(codes[rows])[fold].numpy(), table.target[rows],

@@ -109,16 +109,21 @@ def finish(
 
 
 def _affordable(fitted: Fitted, seconds: float, budget: float | None) -> None:
-    """Refuse an imputer that would take most of the time there is.
+    """Refuse an imputer, or components, that would take most of the time there is.
 
     Raises ValueError.
     """
-    if budget is None or fitted.encoder.filling is None or seconds <= MOST_FILLED * budget:
+    encoder = fitted.encoder
+    made = encoder.filling is not None or encoder.reducing is not None
+    if budget is None or not made or seconds <= MOST_FILLED * budget:
         return
+    what, instead = "[features.reduce]", "take fewer components"
+    if encoder.filling is not None:
+        what = f'features.impute = "{encoder.filling.kind}"'
+        instead = 'let "mice" or "median" fill'
     message = (
-        f'features.impute = "{fitted.encoder.filling.kind}" must leave time to answer, found: '
-        f"100,000 rows would take it about {seconds:.2g} s of the {budget:g} s of "
-        'train.inference_seconds; raise that, or let "mice" or "median" fill'
+        f"{what} must leave time to answer, found: 100,000 rows would take it about {seconds:.2g} s "
+        f"of the {budget:g} s of train.inference_seconds; raise that, or {instead}"
     )
     raise ValueError(message)
 

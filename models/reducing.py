@@ -32,7 +32,7 @@ SAMPLE = 100_000  # train rows that the autoencoder learns from
 HIDDEN = (16, 128)  # units of its layers beside the middle one, at least and at most
 BATCH, RATE = 256, 2e-3
 STEPS, PASSES = (500, 4_000), 60  # at least and at most; over the rows, in between
-FLAT = 1e-9  # share of the largest variance below which a component is nothing
+FLAT = 1e-5  # share of the largest variance below which a component is nothing; ranks are float32
 
 
 class Reducing(nn.Module):

@@ -28,7 +28,7 @@ SAMPLE = 100_000  # train rows that tell whether a column varies, at most
 ROWS = 10_000  # looked at for what columns say of the target
 PAIRS = 5  # complementary halves of them: twice as many looks
 MOST_LOOKS = 0.5  # share of the looks in which a column that stays is chosen, above
-BLOCK = 65_536  # rows looked at at a time
+BLOCK, CELLS = 65_536, 1 << 23  # rows looked at at a time, and cells of theirs, at most
 GLANCE = 2_000  # rows that name a column's commonest cell
 
 
@@ -158,9 +158,10 @@ def _correlations(numbers: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
 
 
 def _blocks(numbers: np.ndarray, rows: np.ndarray | None) -> Iterator[np.ndarray]:
-    for start in range(0, len(numbers), BLOCK):
-        block = numbers[start : start + BLOCK]
-        yield block if rows is None else block[rows[start : start + BLOCK]]
+    size = max(1, min(BLOCK, CELLS // max(numbers.shape[1], 1)))
+    for start in range(0, len(numbers), size):
+        block = numbers[start : start + size]
+        yield block if rows is None else block[rows[start : start + size]]
 
 
 def kept(
@@ -198,6 +199,8 @@ def kept(
         [measure(numbers[own], codes[own], target[own], classes, seed) for own in halves]
     )
     own = told[:, there]  # (looks, columns)
+    if not (own > 0).any():  # too few rows to tell anything: nothing is chosen
+        return Kept()
     place = np.argsort(np.argsort(-own, axis=1, kind="stable"), axis=1, kind="stable")
     chosen = ((place < most) & (own > 0)).mean(axis=0)
     mean = own.mean(axis=0)

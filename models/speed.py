@@ -26,7 +26,7 @@ ROWS_TIMED = 100_000
 CORES = 1.8  # what a second core adds is a little less than one core
 RATE = 50e9  # products and sums per second and core, what lies between the products included
 VISIT = 6e-9  # seconds and core for one node of a tree: half of the guesses which way fail
-FILLED = 1.2e-10  # seconds and core for one product of an imputer, all around it included
+FILLED = 1.2e-10  # seconds and core for one product of an imputer or of components, all around it included
 CELL = 1.5e-7  # seconds and core to hand in one cell of text and find its code
 PRODUCT = (
     2e-9  # seconds and core for one product of a linear rung, in float64, all around it included
@@ -73,7 +73,7 @@ def encoder_seconds(encoder: Encoder) -> float:
     """Return what text, missing numbers and components cost for 100,000 rows, whatever reads them."""
     seconds = 0.0 if encoder.filling is None else encoder.filling.products * FILLED
     if encoder.reducing is not None:
-        seconds += encoder.reducing.products * PRODUCT
+        seconds += encoder.reducing.products * FILLED
     return text_seconds(len(encoder.columns.categories)) + seconds * ROWS_TIMED / CORES
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from models.encode import Columns, Encoder, TrainingTable
 from models.fit import Encoded, encode
+from models.room import Room
 from models.settings import TrainSettings
 from models.texts import Texts
 
@@ -68,4 +69,6 @@ def load_table(folder: Path) -> Encoded:
     prefix = "encoder."
     learned = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     encoder = Encoder.restore(described["encoder"], learned)
-    return encode(table, TrainSettings(**described["settings"]), encoder=encoder)
+    # Several processes hold these side by side: of mapped files the system may let pages go.
+    room = Room(folder, limit=0)
+    return encode(table, TrainSettings(**described["settings"]), encoder=encoder, room=room)

@@ -88,8 +88,9 @@ class Gathering:
         import pandas as pd
 
         for j, places in enumerate(self.places):
-            codes, words = pd.factorize(cells[:, j])
-            own = [places.setdefault(word, len(places)) for word in words]
+            codes, words = pd.factorize(cells[:, j], use_na_sentinel=False)
+            texts = ["" if pd.isna(word) else word for word in words]
+            own = [places.setdefault(text, len(places)) for text in texts]
             self.codes[at, j] = np.array(own, dtype=np.int32)[codes]
 
     def texts(self) -> Texts:

@@ -144,6 +144,7 @@ def test_a_prior_of_all_rows_is_caught(spec, monkeypatch):
         flown(spec(more='[train]\nbalance = "weights"\n'))
 
 
+@pytest.mark.long
 def test_honest_features_do_not_move(spec):
     flown(spec(more=MADE))
 

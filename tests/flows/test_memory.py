@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.data_spec import DataSpec
@@ -133,3 +135,15 @@ def test_a_part_of_which_nobody_can_know_counts_for_nothing(tmp_path):
     (part,) = find_parts("sklearn:iris", folder=tmp_path)
     assert size_of(part, DATA).bytes == 0
     assert free() > 1 << 20
+
+
+def test_a_file_that_is_damaged_or_names_a_column_twice_is_left_to_its_reader(tmp_path):
+    twice = pa.table([[1, 2], [3, 4]], names=["a", "a"])
+    pq.write_table(twice, tmp_path / "t.parquet")
+    packed = bytearray(gzip.compress(b'{"a": 1, "b": "some text"}\n' * 5_000, mtime=0))
+    packed[20:60] = bytes(40)
+    (tmp_path / "t.jsonl.gz").write_bytes(packed)
+    for name in ("t.parquet", "t.jsonl.gz"):
+        refuse_too_large(find_parts(name, folder=tmp_path), DATA)
+        with pytest.raises(DataRefused):
+            read_source(name, DATA, tmp_path)

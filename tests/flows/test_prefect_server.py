@@ -25,8 +25,22 @@ with PrefectServer(open_home(Path(sys.argv[1]))) as server:
 """
 
 
+def _runs(process):
+    """Return whether it runs; where nobody collects orphans, an ended one stays as a zombie."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.mark.parametrize(
-    ("how", "line"), [(signal.SIGKILL, "up"), (signal.SIGTERM, "pid"), (signal.SIGHUP, "pid")]
+    ("how", "line"),
+    [
+        (signal.SIGKILL, "pid"),
+        pytest.param(signal.SIGKILL, "up", marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, "pid", marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, "pid", marks=pytest.mark.long),
+    ],
 )
 def test_the_server_ends_with_a_run_that_is_killed(tmp_path, how, line):
     env = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
@@ -41,6 +55,6 @@ def test_the_server_ends_with_a_run_that_is_killed(tmp_path, how, line):
         run.send_signal(how)
         run.wait()
         until = time.monotonic() + 60
-        while server.is_running() and time.monotonic() < until:
+        while _runs(server) and time.monotonic() < until:
             time.sleep(0.1)
-        assert not server.is_running()
+        assert not _runs(server)

@@ -157,3 +157,12 @@ def test_a_cell_that_a_spreadsheet_would_run_is_escaped_in_csv_alone(tmp_path):
     assert "'=1+cmd" in (tmp_path / "x.csv").read_text("utf-8")
     assert '"-5"' in (tmp_path / "x.csv").read_text("utf-8")
     assert pq.read_table(tmp_path / "x.parquet")["value"][0].as_py().startswith("=1+")
+
+
+def test_of_a_sample_only_its_share_of_them_counts(tmp_path):
+    bad = [f"{place},c" for place in range(10)]
+    (tmp_path / "data.csv").write_text(text(1000, bad), encoding="utf-8")
+    facts, found = made(tmp_path, limit="0.02\nsample = 100")
+    assert facts["aside"]["records"] == 1
+    assert any("10 records have another number of fields" in note for note in facts["notes"])
+    assert (found["rows"], found["quarantined"]) == (101, 1)

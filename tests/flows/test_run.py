@@ -150,6 +150,7 @@ def test_a_metric_of_another_task_is_refused_before_anything_is_trained(home):
     assert "train" not in [stage["name"] for stage in summary["stages"]]
 
 
+@pytest.mark.long
 def test_a_tracking_server_that_is_away_is_said_before_anything_is_trained(
     small_runs, tmp_path, monkeypatch
 ):

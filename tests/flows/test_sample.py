@@ -6,8 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from expectations.column import Column
+from expectations.contract import Contract
+from flows.agree import agree
+from flows.analyze import analyze
+from flows.json_files import read_json
 from flows.load import load
 from flows.spec import Spec
+from flows.stage_calls import sources
 from flows.tables import read_parquet
 
 
@@ -106,3 +112,32 @@ def test_text_is_narrowed_and_sampled_too(tmp_path, ending):
     facts, found = loaded(tmp_path, frame, source=path.name, only=["x"], sample=100)
     assert facts["columns"] == ["x", "risk"]
     assert len(found) == 100
+
+
+def test_a_column_that_gets_a_role_is_read_again(tmp_path):
+    table().to_parquet(tmp_path / "t.parquet")
+    values = {"source": "t.parquet", "target": "risk", "only": ["x"]}
+    keys = [
+        sources(Spec.model_validate({"name": "x", "data": data, "path": tmp_path / "x.toml"}))
+        for data in (values, {**values, "id": "key"}, {**values, "group": "key"})
+    ]
+    assert len({str(key) for key in keys}) == 3
+
+
+def test_a_column_that_is_not_read_is_asked_by_no_contract(tmp_path):
+    table().to_parquet(tmp_path / "t.parquet")
+    values = {"source": "t.parquet", "target": "risk", "only": ["x"]}
+    spec = Spec.model_validate({"name": "x", "data": values, "path": tmp_path / "x.toml"})
+    contract = Contract(
+        columns={
+            "x": Column(kind="number"),
+            "n": Column(kind="integer"),
+            "risk": Column(role="target", kind="category"),
+        }
+    )
+    contract.dump(spec.contract_path)
+    (tmp_path / "out").mkdir()
+    load(spec, tmp_path / "out")
+    analyze(spec, tmp_path / "out" / "table.parquet", tmp_path / "out")
+    facts = agree(spec, read_json(tmp_path / "out" / "profile.json"), tmp_path / "out")
+    assert facts["features"] == 1

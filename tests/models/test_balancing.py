@@ -95,6 +95,16 @@ def _order(rows, member):
     return Batches(rows, None, batch=50, steps=10).order(member, 0)
 
 
+def test_a_part_of_what_is_drawn_from_has_the_same_shares():
+    settings = TrainSettings(task="binary", epochs=1, members=1, balance="under")
+    encoded = encode(given(), settings)
+    member = Member(fold=0, seed=0, share=0.25)
+    drawn = _order(encoded.rows, member).unique()
+    counts = np.bincount(encoded.table.target[drawn.numpy()])
+    assert counts.sum() == round(0.25 * encoded.size)
+    assert abs(counts[0] - counts[1]) < 0.3 * counts.sum()
+
+
 def test_a_population_starts_as_it_would_without_the_offset():
     table = given(classes=3)
     encoder = Encoder(bins=4).fit(table)

@@ -84,6 +84,7 @@ def test_a_product_that_no_float_holds_is_nothing():
     assert crossed(np.full((2, 2), 1e200), (0, 1, False)).tolist() == [0.0, 0.0]
 
 
+@pytest.mark.long
 def test_a_fold_learns_nothing_from_the_rows_it_judges():
     table = given()
     before = Encoder(bins=4, interactions=2).fit(table)
@@ -122,3 +123,14 @@ def test_the_graph_crosses_as_torch_does_and_the_encoder_is_restored(more):
     rows = torch.from_numpy(table.numbers), encoder.codes(table.categories)
     for ours, theirs in zip(encoder(*rows), twin(*rows), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_a_number_that_is_ever_zero_divides_nothing():
+    rng = np.random.default_rng(0)
+    numbers = rng.uniform(0.1, 2.0, (7_000, 2))
+    target = numbers[:, 0] / numbers[:, 1]
+    numbers[6_500] = 0.0  # beyond the rows that are looked at closely
+    codes = np.empty((7_000, 0), dtype=np.int64)
+    pairs = [p for p, _, _ in found(numbers, codes, target, classes=0, most=2, seed=0)]
+    assert pairs
+    assert (0, 1, True) not in pairs

@@ -105,3 +105,12 @@ def test_rows_that_a_fold_judges_choose_nothing():
     after = Encoder(drop_correlated=0.9, keep=2).fit(table)
     assert before.dropped_[0] == after.dropped_[0]
     assert before.dropped_[1] != after.dropped_[1]
+
+
+def test_where_too_few_rows_tell_anything_all_columns_stay():
+    x = np.random.default_rng(0).normal(size=(110, 6))
+    found = kept(
+        x, np.empty((110, 0), np.int64), (x[:, 5] > 0).astype(np.int64),
+        classes=2, most=3, by="importance", seed=0,
+    )  # fmt: skip
+    assert found.gone == {}

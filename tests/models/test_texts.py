@@ -47,3 +47,9 @@ def test_counts_and_meanings_are_by_word():
 def test_no_rows_and_no_columns_are_texts_too():
     assert Texts.of(np.empty((0, 2), object)).shape == (0, 2)
     assert np.asarray(Texts.of(np.empty((4, 0), object))).shape == (4, 0)
+
+
+def test_a_cell_without_a_text_is_the_empty_one():
+    gathering = Gathering(3, 1)
+    gathering.put(np.arange(3), np.array([["a"], [None], [np.nan]], dtype=object))
+    assert np.asarray(gathering.texts())[:, 0].tolist() == ["a", "", ""]
