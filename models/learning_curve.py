@@ -45,6 +45,8 @@ class Point:
     error: float | None
     train: float | None
     scores: tuple[float, ...] = ()
+    comparable: bool = True
+    """Whether both losses are of the same shares of classes."""
 
 
 def learning_curve(encoded: Encoded, settings: TrainSettings) -> list[Point]:
@@ -59,8 +61,12 @@ def learning_curve(encoded: Encoded, settings: TrainSettings) -> list[Point]:
     with one_thread():
         run(learner)
     records = learner.courses.records
+    alike = settings.balance == "none" and settings.class_weight == "none"
     return [
-        _point(share, encoded, [r for r in records if r.settings["trial"] == place])
+        replace(
+            _point(share, encoded, [r for r in records if r.settings["trial"] == place]),
+            comparable=alike,
+        )
         for place, share in enumerate(SHARES)
     ]
 
@@ -96,6 +102,8 @@ def diagnosis(points: list[Point]) -> dict[str, Any]:
     helps = None if seen and gain <= noise else seen
     went = f"fell by {gain / half.score:.1%}" if gain > 0 else "did not fall"
     first = f"From {half.rows:,} to {whole.rows:,} rows the validation loss {went}: {SAID[helps]}."
+    if not whole.comparable:
+        return {"helps": helps, "sentence": first}
     gap = whole.score - (whole.train or 0.0)
     second = (
         "It lies well above the training loss: the error is variance more than bias."

@@ -21,8 +21,8 @@ from flows.parts import find_parts
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
-ROWS, COLUMNS = 1_200_000, 300
-ALLOWED = 1_500_000_000
+ROWS, COLUMNS = 1_400_000, 300
+ALLOWED = 1_850_000_000
 
 LIMITED = """
 import json, resource, sys

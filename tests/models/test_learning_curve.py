@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -91,3 +92,13 @@ def test_a_gain_within_noise_is_called_so():
 def test_without_a_finite_point_nothing_is_claimed():
     lost = Point(share=1.0, rows=8, score=None, error=None, train=None)
     assert diagnosis([lost, lost])["helps"] is None
+
+
+def test_losses_of_other_shares_of_classes_are_not_compared():
+    settings = replace(SETTINGS, task="binary", balance="over", epochs=2)
+    numbers = table(300, 0.05)
+    labels = (numbers.target > 0.5).astype(np.int64)
+    encoded = encode(replace(numbers, target=labels, classes=2), settings)
+    points = learning_curve(encoded, settings)
+    assert not any(point.comparable for point in points)
+    assert "training loss" not in diagnosis(points)["sentence"]
