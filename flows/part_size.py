@@ -128,8 +128,7 @@ def _jsonl(_: Part, path: Path, data: DataSpec) -> Size:
     """The same of lines, whose keys are the columns."""
     del data
     size = path.stat().st_size
-    with path.open("rb") as raw:
-        packed = raw.read(2) == text_blocks.GZIP
+    packed = text_blocks.is_gzip(path)
     try:
         with gzip.open(path) if packed else path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)

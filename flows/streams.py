@@ -178,12 +178,7 @@ def _text_size(part: Part) -> int:
     """Return about how many bytes of text a part holds."""
     if part.path is None:
         return 0
-    return part.path.stat().st_size * (PACKED if _is_gzip(part.path) else 1)
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(2) == text_blocks.GZIP
+    return part.path.stat().st_size * (PACKED if text_blocks.is_gzip(part.path) else 1)
 
 
 def _streamed(part: Part, data: DataSpec) -> Stream:

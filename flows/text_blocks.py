@@ -26,6 +26,12 @@ GZIP = b"\x1f\x8b"
 AS_IT_IS = ("utf-8", "utf-8-sig", "ascii")
 
 
+def is_gzip(path: Path) -> bool:
+    """Return whether a file begins as gzip data does."""
+    with path.open("rb") as stream:
+        return stream.read(len(GZIP)) == GZIP
+
+
 class Doubtful(Exception):  # noqa: N818 - a reason to look closely, not an error
     """Something about the text is not plain."""
 
