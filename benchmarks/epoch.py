@@ -11,9 +11,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import statistics
 import tempfile
 import time
@@ -25,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.commands import machine, tell
 from benchmarks.scale import LEVELS, MISSING
 from models.fit import encode, learner_of
 from models.learner import run
@@ -201,13 +200,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args()
     figures = measured(given.rows, given.columns, repeats=given.repeats, mapped=given.mapped)
-    figures["machine"] = f"{os.cpu_count()} cores"
-    figures["load_average"] = os.getloadavg()[0]
-    if given.json:
-        print(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        print(f"{name:22}{value}")
+    tell(figures | machine(), as_json=given.json)
 
 
 if __name__ == "__main__":

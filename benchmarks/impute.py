@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.commands import tell
 from benchmarks.impute_cases import ALL, TABLES, downstream, filled
 
 if TYPE_CHECKING:
@@ -141,11 +142,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object of named figures")
     given = parser.parse_args()
     found = figures(measure(list(pieces(given)), given.out))
-    if given.json:
-        print(json.dumps(found))
-        return
-    for name, one in found.items():
-        print(f"{name:36}{one}")
+    tell(found, as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.commands import machine, tell
 from benchmarks.epoch import peak
 from models.impute import IMPUTERS
 
@@ -81,13 +80,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args()
     figures = measured(given.imputer, given.rows, given.columns)
-    figures["machine"] = f"{os.cpu_count()} cores"
-    figures["load_average"] = os.getloadavg()[0]
-    if given.json:
-        print(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        print(f"{name:18}{value}")
+    tell(figures | machine(), as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ class Ledger:
 
     row: np.ndarray
     identity: np.ndarray
+    """Equal for rows with the same cells; of any type."""
     side: np.ndarray
     by: str
     """row, group, time or given."""

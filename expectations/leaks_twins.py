@@ -33,6 +33,7 @@ NEAR, TENTH, TWENTIETH = 0.15, 9, 19
 DIMENSIONS = 24
 LEAST_DIMENSION = 2.5
 CELLS_AT_ONCE = 1 << 24
+PLACED_AT_ONCE = 1 << 16  # rows
 WARNED = 0.02
 FEWEST = 10
 PAIRS = 3
@@ -88,7 +89,10 @@ class Twins:
         else:
             random = np.random.default_rng((self.seed, self.placed))
             signs = random.choice(np.array([-1, 1], np.float32), DIMENSIONS)
-            self.places += scaled[:, None] * signs / np.float32(np.sqrt(DIMENSIONS))
+            signs /= np.float32(np.sqrt(DIMENSIONS))
+            for start in range(0, len(scaled), PLACED_AT_ONCE):
+                rows = slice(start, start + PLACED_AT_ONCE)
+                self.places[rows] += scaled[rows, None] * signs
         self.placed += 1
 
     # ------------------------------------------------------------- what was found

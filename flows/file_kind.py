@@ -41,6 +41,7 @@ REFUSED_ENDINGS = {
     ".feather": "a Feather file",
     ".orc": "an ORC file",
 }
+GZIP = b"\x1f\x8b"
 ZIP = b"PK\x03\x04"
 MAGIC = {
     ZIP: "a zip archive or an Excel workbook (xlsx)",
@@ -106,7 +107,20 @@ def ending_of(path: Path) -> str:
     return "." + name.rpartition(".")[2] if "." in name else ""
 
 
+def has_lines(entry: str) -> bool:
+    """Whether an entry of a source may be text of lines, or a workbook of rows, by its name."""
+    if entry.startswith(("sklearn:", "sql:", "feed:")) or re.search(r"\.py:[^\W\d]\w*$", entry):
+        return False
+    ending = "." + entry.lower().removesuffix(".gz").rpartition(".")[2]
+    return ending not in (".parquet", ".pq") and BY_ENDING.get(ending, "excel") == "excel"
+
+
 def head(path: Path, size: int) -> bytes:
     """Return the first bytes of a file."""
     with path.open("rb") as stream:
         return stream.read(size)
+
+
+def is_gzip(path: Path) -> bool:
+    """Return whether a file begins as gzip data does."""
+    return head(path, len(GZIP)) == GZIP

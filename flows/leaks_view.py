@@ -123,6 +123,8 @@ def column_of(cells: pd.Series, kind: str) -> Column:
 
 def _ledger(spec: Spec, lines: pd.DataFrame, rows: np.ndarray, *, dates: bool) -> Ledger:
     """The ledger in the order of the clean rows."""
+    import pandas as pd
+
     if not np.array_equal(lines["row"].to_numpy(), rows):
         order = np.argsort(lines["row"].to_numpy(), kind="stable")
         lines = lines.iloc[order[np.searchsorted(lines["row"].to_numpy()[order], rows)]]
@@ -133,7 +135,7 @@ def _ledger(spec: Spec, lines: pd.DataFrame, rows: np.ndarray, *, dates: bool) -
         parts["time"] = lines["time"].to_numpy(np.float64)
     return Ledger(
         row=lines["row"].to_numpy(np.int64),
-        identity=lines["identity"].to_numpy(object).astype(str),
+        identity=pd.factorize(lines["identity"])[0],
         side=lines["side"].to_numpy(object).astype(str),
         by=spec.split.by,
         group_name=data.group or "",

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,8 @@ def refuse_too_large(parts: Sequence[Part], data: DataSpec, *, there: int | None
         return
     message = (
         f"{parts[0].key} must fit in memory: about {size.rows:,} rows x {size.columns:,} columns, of "
-        f"which the stages before training take about {needed / 1e9:,.1f} GB; {there / 1e9:,.1f} GB "
-        "are free"
+        f"which the stages before training take about {_up(needed / 1e9, 2)} GB; "
+        f"{_down(there / 1e9, 2)} GB are free"
     )
     raise refuse("source.memory", message, _advice(size, data, needed, there))
 
@@ -80,7 +81,7 @@ def _advice(size: Size, data: DataSpec, needed: int, there: int) -> str:
         unit = 10 ** (len(str(rows)) - 2)
         advice.append(f"or use a sample of the rows: data.sample = {rows // unit * unit}")
     columns = int((room / used - PER_ROW) / PER_CELL)
-    if columns > 1:
+    if 1 < columns < size.columns:
         advice.append(f"or name the columns to be read in data.only, at most about {columns:,}")
     if size.whole > there / 2:
         advice.append("or write it as Parquet, CSV or JSON lines, which are read in pieces")
@@ -154,4 +155,13 @@ def _pages(path: Path) -> int:
 
 
 def _times(factor: float) -> str:
-    return f"{factor:,.1f} times" if factor < 10 else f"{factor:,.0f} times"
+    return f"{_up(factor, 1 if factor < 10 else 0)} times"
+
+
+def _up(number: float, digits: int) -> str:
+    """Write a number rounded up: what is short of memory by little is told as short of it."""
+    return f"{math.ceil(number * 10**digits) / 10**digits:,.{digits}f}"
+
+
+def _down(number: float, digits: int) -> str:
+    return f"{math.floor(number * 10**digits) / 10**digits:,.{digits}f}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import text_blocks
+from flows.file_kind import is_gzip
 from flows.tables import BUFFER
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _jsonl(_: Part, path: Path, data: DataSpec) -> Size:
     """The same of lines, whose keys are the columns."""
     del data
     size = path.stat().st_size
-    packed = text_blocks.is_gzip(path)
+    packed = is_gzip(path)
     try:
         with gzip.open(path) if packed else path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)

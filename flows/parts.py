@@ -20,14 +20,14 @@ from flows import dated
 from flows.addresses import address_of, with_environment
 from flows.errors import DataRefused
 from flows.failed import refuse
-from flows.file_kind import FOLDER_TABLES, Kind, ending_of, head, kind_of
+from flows.file_kind import FOLDER_TABLES, Kind, ending_of, is_gzip, kind_of
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from flows.data_spec import DataSpec
 
-__all__ = ["Part", "find_parts", "head", "refuse"]
+__all__ = ["Part", "find_parts", "refuse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Part:
     @property
     def gzipped(self) -> bool:
         """Whether the file is compressed text."""
-        return self.kind == "text" and self.path is not None and head(self.path, 2) == b"\x1f\x8b"
+        return self.kind == "text" and self.path is not None and is_gzip(self.path)
 
 
 def find_parts(

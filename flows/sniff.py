@@ -19,6 +19,7 @@ from flows import delimited, diagnose, encodings
 from flows.candidates import TOKENS
 from flows.data_spec import DataSpec
 from flows.errors import DataRefused
+from flows.file_kind import GZIP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +70,7 @@ def sniff(part: Part, *, names: list[str] | None = None, others: Sequence[Part] 
 
 def _content(part: Part) -> bytes:
     content = part.path.read_bytes() if part.path else b""
-    return delimited.unpacked(content, part.name) if content[:2] == b"\x1f\x8b" else content
+    return delimited.unpacked(content, part.name) if content.startswith(GZIP) else content
 
 
 def _decoded(content: bytes, name: str, writing: Writing) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows import diagnose, header
 from flows.delimited import Piece, stripped, unreadable
+from flows.file_kind import GZIP
 from flows.parts import refuse
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class JsonLines:
     def _lines(self) -> Iterator[tuple[int, dict[str, str | None] | _Odd]]:
         self.bytes_read = 0
         with self.path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
+            packed = raw.read(len(GZIP)) == GZIP
             raw.seek(0)
             stream: Any = gzip.GzipFile(fileobj=raw) if packed else raw
             number = 0

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from expectations.failure import shown
 from flows import columnar, delimited
 from flows.errors import PenstockError
+from flows.file_kind import GZIP
 from flows.parts import Part, refuse
 from flows.transient import is_transient
 
@@ -52,7 +53,7 @@ class Source(Protocol):
 
 def _text(part: Part, data: DataSpec) -> Read:
     content, digest = _content(part)
-    packed = content[:2] == b"\x1f\x8b"
+    packed = content.startswith(GZIP)
     text = delimited.unpacked(content, part.name) if packed else content
     piece = delimited.read_text(text, data, part.name, lenient=True)
     return Read(piece=piece, digest=digest, size=len(content))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows import text_blocks
 from flows.chunks import ParquetRows, Rows, stream_of
 from flows.errors import DataRefused
+from flows.file_kind import is_gzip
 from flows.memory import allowed, free
 from flows.part_size import LARGE, PACKED, SHARE
 from flows.parts import Part, refuse
@@ -178,7 +178,7 @@ def _text_size(part: Part) -> int:
     """Return about how many bytes of text a part holds."""
     if part.path is None:
         return 0
-    return part.path.stat().st_size * (PACKED if text_blocks.is_gzip(part.path) else 1)
+    return part.path.stat().st_size * (PACKED if is_gzip(part.path) else 1)
 
 
 def _streamed(part: Part, data: DataSpec) -> Stream:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PANDAS = b"pandas"
 BUFFER = 1 << 17  # bytes of a column that are read at once
 ROWS, LEAST_ROWS, CELLS = 65_536, 4_096, 8_000_000  # of one row group
+COLUMNS = 16  # that are read at once, where they have no more than CELLS
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -60,13 +61,19 @@ def batches(
     raises OSError.
     """
     import pyarrow as pa
+
+    with _open(path) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            yield _selected(pa.Table.from_batches([batch]), columns, file)
+
+
+def _open(path: Path) -> Any:
+    """Open a table of which less than all is to be in memory."""
     import pyarrow.parquet as pq
 
     # Buffered ahead, all row groups that were read would stay in memory.
     options: Any = {"page_checksum_verification": True, "pre_buffer": False}
-    with pq.ParquetFile(path, buffer_size=BUFFER, **options) as file:
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
-            yield _selected(pa.Table.from_batches([batch]), columns, file)
+    return pq.ParquetFile(path, buffer_size=BUFFER, **options)
 
 
 def _selected(table: pa.Table, columns: list[str] | None, file: Any) -> pa.Table:
@@ -77,12 +84,16 @@ def _selected(table: pa.Table, columns: list[str] | None, file: Any) -> pa.Table
     return table.replace_schema_metadata({PANDAS: known[PANDAS]} if PANDAS in known else None)
 
 
-def columns_of(path: Path, names: Sequence[str], *, at_once: int = 16) -> Iterator[pd.Series]:
-    """Yield columns one after the other, `at_once` in memory; a damaged page raises OSError."""
-    for start in range(0, len(names), at_once):
-        frame: Any = read_parquet(path, list(names[start : start + at_once]))
-        for name in names[start : start + at_once]:
-            yield frame[name]
+def columns_of(path: Path, names: Sequence[str]) -> Iterator[pd.Series]:
+    """Yield columns one after the other, a few in memory; a damaged page raises OSError."""
+    with _open(path) as file:
+        at_once = max(1, min(COLUMNS, CELLS // max(file.metadata.num_rows, 1)))
+        for start in range(0, len(names), at_once):
+            wanted = list(names[start : start + at_once])
+            table = _selected(file.read(columns=wanted), wanted, file)
+            for name in wanted:
+                yield table.select([name]).to_pandas()[name]
+            del table  # or it stays while the next one is read
 
 
 def names_in(path: Path) -> list[str]:

@@ -13,6 +13,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from flows.delimited import BOMB_BYTES, BOMB_RATIO, squeezed
+from flows.file_kind import GZIP
 from flows.parts import refuse
 
 if TYPE_CHECKING:
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
     from flows.data_spec import DataSpec
 
 PIECE = 1 << 22  # bytes
-GZIP = b"\x1f\x8b"
 AS_IT_IS = ("utf-8", "utf-8-sig", "ascii")
-
-
-def is_gzip(path: Path) -> bool:
-    """Return whether a file begins as gzip data does."""
-    with path.open("rb") as stream:
-        return stream.read(len(GZIP)) == GZIP
 
 
 class Doubtful(Exception):  # noqa: N818 - a reason to look closely, not an error

@@ -18,6 +18,7 @@ import torch
 from models.impute_net import Dense, joined, train
 from models.impute_space import Arrays, finite, moved, standard
 from models.mish import mish
+from models.optimize import descended
 from models.population import seeded
 
 if TYPE_CHECKING:
@@ -114,13 +115,7 @@ class _Course:
         seen = (there & ~hidden).float()
         guess = self.net(joined(z * seen, seen, self.known[rows]))
         loss = (((guess - z) ** 2) * hidden).sum() / hidden.sum().clamp(min=1)
-        self.optimizer.param_groups[0]["lr"] = self.made_by.lr * warmed(place / self.steps)
-        self.optimizer.zero_grad()
-        whole = bool(torch.isfinite(loss))
-        if whole:
-            loss.backward()
-            self.optimizer.step()
-        return whole
+        return descended(self.optimizer, loss, self.made_by.lr * warmed(place / self.steps))
 
 
 def warmed(share: float) -> float:

@@ -30,6 +30,17 @@ def ramp(done: float, *, warm: float = 0.02, flat: float = 0.3) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (done - flat) / (1.0 - flat))))
 
 
+def descended(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> bool:
+    """Take a step of a single network's optimizer; False where the loss was not finite: no step."""
+    optimizer.param_groups[0]["lr"] = rate
+    optimizer.zero_grad()
+    whole = bool(torch.isfinite(loss))
+    if whole:
+        loss.backward()
+        optimizer.step()
+    return whole
+
+
 class Flat:
     """Parameters (P, ...) side by side as one (P, D) buffer, with gradients and moments alike."""
 

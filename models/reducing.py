@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models.mish import mish
+from models.optimize import descended
 from models.population import seeded
 from models.scaling import squash
 from models.threads import one_thread
@@ -213,10 +214,4 @@ class _Course:
         rows = self.rows[chosen]
         loss = ((self.net(rows) - rows) ** 2).mean()
         rate = RATE * (1 + math.cos(math.pi * place / self.steps)) / 2
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.optimizer.zero_grad()
-        whole = bool(torch.isfinite(loss))
-        if whole:
-            loss.backward()
-            self.optimizer.step()
-        return whole
+        return descended(self.optimizer, loss, rate)

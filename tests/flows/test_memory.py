@@ -90,6 +90,18 @@ def test_fewer_columns_are_advised_where_they_would_do(tmp_path):
         refuse_too_large(parts, DATA, there=most)
 
 
+def test_a_table_that_is_short_of_a_byte_is_told_as_short(table, tmp_path):
+    parts = find_parts(written(table, tmp_path, "t.parquet"), folder=tmp_path)
+    needed = needed_for(size_of(parts[0], DATA), DATA)
+    with pytest.raises(DataRefused) as caught:
+        refuse_too_large(parts, DATA, there=needed - 1)
+    said = re.search(r"about ([\d.]+) GB; ([\d.]+) GB are free", str(caught.value))
+    assert said
+    assert float(said[1]) - float(said[2]) == pytest.approx(0.01)
+    assert "1.1 times the memory" in str(caught.value)
+    assert "data.only" not in str(caught.value), "no number of columns below what it has"
+
+
 def test_the_sample_that_is_advised_fits(table, tmp_path):
     parts = find_parts(written(table, tmp_path, "t.parquet"), folder=tmp_path)
     there = needed_for(size_of(parts[0], DATA), DATA) - 5_000_000

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows import tables
 from flows.table_digest import TableDigest, table_digest
 from flows.tables import (
     Writer,
@@ -67,7 +68,16 @@ def test_a_dot_in_a_name_brings_no_other_column_along(table, tmp_path):
     path = written(tmp_path / "t.parquet", table)
     assert list(read_parquet(path, ["a"])) == ["a"]
     assert [batch.column_names for batch in batches(path, ["a"])] == [["a"]]
-    assert [column.name for column in columns_of(path, ["a", "a.b"], at_once=1)] == ["a", "a.b"]
+    assert [column.name for column in columns_of(path, ["a", "a.b"])] == ["a", "a.b"]
+
+
+def test_columns_come_one_by_one_as_they_are_in_the_whole(table, tmp_path, monkeypatch):
+    path, whole = written(tmp_path / "t.parquet", table), frame_of(table)
+    names = list(reversed(table.column_names))
+    for cells in (tables.CELLS, table.num_rows):  # sixteen at once, one at once
+        monkeypatch.setattr(tables, "CELLS", cells)
+        for name, column in zip(names, columns_of(path, names), strict=True):
+            pd.testing.assert_series_equal(column, whole[name])
 
 
 def test_rows_are_found_in_any_order_and_more_than_once(table, tmp_path):
