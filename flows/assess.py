@@ -66,7 +66,8 @@ def assess(
     evidence = _known_of(known, sides, metric, spec.train.seed)
     evidence["notes"] = notes
     say("climbing the ladder")
-    evidence["ladder"] = climb(known, sides, metric, spec.train.seed, train_dir)
+    drop = spec.features.drop_outliers
+    evidence["ladder"] = climb(known, sides, metric, spec.train.seed, train_dir, outliers=drop)
     evidence["comparison"] = comparison(evidence["ladder"], metric)
     say("shuffling columns")
     evidence["importance"] = _importance(known, session, sides["validation"], spec.train.seed)

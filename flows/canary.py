@@ -277,6 +277,6 @@ def _leak(kind: str, how: str, said: str, names: list[str]) -> Leak:
         sure=True,
         sentence=said,
         numbers={"states": names[:50]},
-        advice="fit on the rows of `table.fold != fold` alone",
+        advice="fit on the rows of `table.train(fold)` alone",
         droppable=False,
     )

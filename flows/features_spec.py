@@ -38,6 +38,10 @@ class FeaturesSpec(Section):
     """How numbers are scaled: by median and quartiles, mean and deviation, the range, or rank."""
     clip: Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False)] = 0.0
     """Share of train cells at either end of a number beyond which cells are held."""
+    drop_outliers: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """A train row is not learned from that has a number farther than so many robust widths (the
+    middle half's, as a standard deviation) from the median of a fold's train rows. Rows that judge or
+    are scored never go."""
     rare: Annotated[int, Field(ge=1)] = 2
     """Train rows below which a category's level counts as unknown."""
     levels: Annotated[int, Field(ge=1, le=100_000)] = 1024

@@ -1,5 +1,5 @@
-"""What the encoder did to columns, in words: cells filled, columns dropped, levels merged, crosses
-and components made.
+"""What the encoder did to columns, in words: rows left out, cells filled, columns dropped, levels
+merged, crosses and components made.
 
 - With `impute = "auto"`, what every candidate came to.
 """
@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from models.encode import Encoder
+    from models.encode import Encoder, TrainingTable
+    from models.outliers import Outliers
 
 SHOWN = 8  # columns named at most
 LOOKED = 40  # columns named at most with how often they were chosen
 
 
-def facts(encoder: Encoder) -> dict[str, Any]:
-    """Return what an encoder did, as JSON: all folds' dropped columns, cells and merged levels."""
+def facts(encoder: Encoder, table: TrainingTable) -> dict[str, Any]:
+    """Return what was done to a table, as JSON: rows left out, and all folds' dropped columns, cells
+    and merged levels.
+    """
     dropped: dict[str, dict[str, Any]] = {}
     for each in encoder.dropped_:
         for name, why in each.items():
             dropped.setdefault(name, {"folds": 0, "why": why})["folds"] += 1
     names = encoder.columns.categories
     return {
+        "outliers": _outliers(table.outliers),
         "imputation": encoder.filling_,
         "folds": len(encoder.dropped_),
         "dropped": dropped,
@@ -34,6 +38,24 @@ def facts(encoder: Encoder) -> dict[str, Any]:
         "reduced": None if encoder.reducing is None else encoder.reducing.facts,
         "rare": _most(names, encoder.rare_),
         "shared": _most(names, encoder.shared_),
+    }
+
+
+def _outliers(found: Outliers | None) -> dict[str, Any] | None:
+    """Return how many rows each fold left out, and the most by each column in one, the most first."""
+    if found is None:
+        return None
+    most: dict[str, int] = {}
+    for fold in found.columns:
+        for name, count in fold.items():
+            most[name] = max(most.get(name, 0), count)
+    ranked = sorted(most.items(), key=lambda pair: -pair[1])
+    return {
+        "limit": found.limit,
+        "train": list(found.train),
+        "left_out": found.counts,
+        "columns": dict(ranked[:LOOKED]),
+        "more_columns": max(len(ranked) - LOOKED, 0),
     }
 
 
@@ -64,7 +86,7 @@ def _most(names: Sequence[str], counts: Sequence[Sequence[int]]) -> dict[str, in
 
 def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return lines of the report: a name and what is said of it; none where nothing was done."""
-    told = _filled(found.get("imputation") or {})
+    told = _left_out(found.get("outliers")) + _filled(found.get("imputation") or {})
     if dropped := found.get("dropped"):
         words = [
             f"{name} ({each['why']}; {each['folds']} of {found['folds']} folds)"
@@ -77,6 +99,25 @@ def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
             words = [f"{name}, {count:,} rows" for name, count in list(counts.items())[:SHOWN]]
             told.append((what, _listed(words, len(counts))))
     return told
+
+
+def _left_out(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Say how many train rows folds did not learn from, and by which columns."""
+    if not found:
+        return []
+    counts, limit = found["left_out"], f"{found['limit']:g} widths"
+    if not any(counts):
+        return [("Outlier rows", f"none: no train row lies farther out than {limit}")]
+    rows = [
+        f"{count:,} of {train:,} train rows"
+        for count, train in zip(counts, found["train"], strict=True)
+    ]
+    where = [row if len(rows) == 1 else f"fold {k}: {row}" for k, row in enumerate(rows)]
+    columns = [f"{name} {count:,}" for name, count in list(found["columns"].items())[:SHOWN]]
+    by = _listed(columns, len(found["columns"]) + found["more_columns"])
+    left = f"beyond {limit} left out; {_listed(where[:SHOWN], len(where))}"
+    most = "by column" if len(rows) == 1 else "by column, the most in a fold"
+    return [("Outlier rows", left), (f"Outlier rows {most}", by)]
 
 
 def _chosen(found: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -28,15 +28,22 @@ LABELS = {"dummy": "dummy", "linear": "linear model", "hist_gradient_boosting": 
 
 
 def climb(
-    known: Judged, sides: Mapping[str, Side], metric: str, seed: int, kept: Path | None = None
+    known: Judged,
+    sides: Mapping[str, Side],
+    metric: str,
+    seed: int,
+    kept: Path | None = None,
+    *,
+    outliers: float | None = None,
 ) -> list[dict[str, Any]]:
     """Every rung on the rows of the network, with its distance to it.
 
-    `kept` is where the training left the rungs that it had fitted; others are fitted here.
+    `kept` is where the training left the rungs that it had fitted; others are fitted here, without
+    the rows that `outliers` (`features.drop_outliers`) leaves out.
     """
     at = {name: known.at(side.row) for name, side in sides.items()}
     result = []
-    for rung in _climbed(known, at, seed, kept):
+    for rung in _climbed(known, at, seed, kept, outliers):
         entry: dict[str, Any] = {"name": rung.name, "label": LABELS.get(rung.name, rung.name)}
         entry |= {"seconds": round(rung.seconds, 3), "failed": rung.failed}
         entry |= {
@@ -63,14 +70,18 @@ class _Rung:
 
 
 def _climbed(
-    known: Judged, at: Mapping[str, np.ndarray], seed: int, kept: Path | None
+    known: Judged,
+    at: Mapping[str, np.ndarray],
+    seed: int,
+    kept: Path | None,
+    outliers: float | None,
 ) -> list[_Rung]:
     """Each rung, as the training fitted it or fitted now, in the ladder's order."""
     from models.baselines import BASELINES
 
     found = _kept(known, at, kept) if kept is not None else {}
     left = [name for name in BASELINES if name not in found]
-    found |= {rung.name: rung for rung in _fitted(known, at, seed, left)}
+    found |= {rung.name: rung for rung in _fitted(known, at, seed, left, outliers)}
     return [found[name] for name in BASELINES]
 
 
@@ -93,11 +104,17 @@ def _kept(known: Judged, at: Mapping[str, np.ndarray], folder: Path) -> dict[str
 
 
 def _fitted(
-    known: Judged, at: Mapping[str, np.ndarray], seed: int, names: Sequence[str]
+    known: Judged,
+    at: Mapping[str, np.ndarray],
+    seed: int,
+    names: Sequence[str],
+    outliers: float | None,
 ) -> Iterator[_Rung]:
     from models.baselines import ladder
+    from models.outliers import without_outliers
 
     table, positions = _training_table(known)
+    table = without_outliers(table, outliers, strict=False)
     place = np.full(len(known.row), -1)
     place[positions] = np.arange(len(positions))
     for rung in ladder(table, *_blocks(known, at["test"]), seed=seed, names=tuple(names)):

@@ -24,7 +24,7 @@ from flows.study import Asked, Study
 from flows.sweep_record import record
 from flows.sweep_result import RECORD
 from flows.sweep_words import sentence
-from flows.training import room_in, settings_of, training_table
+from flows.training import learned_from, room_in, settings_of, training_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +70,8 @@ def sweep(
 
     Raises:
         TrainingFailed: fewer trials than `sweep.min_finished` came to a finite loss.
-        SettingsError: the budget is shorter than one rung, or the study is another's.
+        SettingsError: the budget is shorter than one rung, the study is another's, or a fold cannot
+            do without its outliers.
 
     """
     wanted = spec.search
@@ -78,6 +79,7 @@ def sweep(
         raise SettingsError("a sweep needs the section [sweep]")
     room = room_in(checkpoints)
     table, _, labels = training_table(spec, schema, clean, ledger, room)
+    table = learned_from(spec, table, settings_of(spec, len(labels)), labels)
     checkpoints.parent.mkdir(parents=True, exist_ok=True)
     # Runs of two names may come to the same sweep: the second waits, and finds it done.
     with FileLock(checkpoints.with_suffix(".lock")):

@@ -202,7 +202,7 @@ def check(spec: Spec) -> None:
             )
         if name in CLASSES_ONLY and spec.task == "regression":
             refuse(f"sweep.space.{name}", "needs classes, but task is regression")
-    if space.class_weight and train.balance != "none":
+    if space.class_weight and train.balance not in ("none", "stratify"):
         refuse(
             "sweep.space.class_weight",
             f'and train.balance = "{train.balance}" do the same: give one',

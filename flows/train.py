@@ -17,7 +17,14 @@ import numpy as np
 from flows import trained
 from flows.errors import SettingsError, TrainingFailed
 from flows.export import export
-from flows.training import memory, parts_of, room_in, settings_of, training_table
+from flows.training import (
+    learned_from,
+    memory,
+    parts_of,
+    room_in,
+    settings_of,
+    training_table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +68,7 @@ def train(
 
     Raises:
         TrainingFailed: no member reached a finite loss.
-        SettingsError: the costs do not fit the labels.
+        SettingsError: the costs do not fit the labels, or a fold cannot do without its outliers.
 
     """
     from models.baselines import fit_rungs
@@ -73,7 +80,10 @@ def train(
     room = room_in(checkpoints)
     table, book, labels = training_table(spec, schema, clean, ledger, room)
     settings = settings_of(spec, len(labels))
+    table = learned_from(spec, table, settings, labels)
     say = progress or (lambda _: None)
+    if table.outliers is not None:
+        say(f"leaving out at most {max(table.outliers.counts):,} outlier rows of a fold")
     try:
         fitted = train_population(
             table,

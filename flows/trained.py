@@ -48,7 +48,7 @@ def described(
         },
         "output": {"units": units, "why": why},
         "labels": labels,
-        "features": features_words.facts(fitted.encoder),
+        "features": features_words.facts(fitted.encoder, table),
     }
 
 
@@ -115,6 +115,7 @@ def _finite(curve: list[float]) -> list[float | None]:
 
 def facts(found: Finished, fitted: Fitted, seconds: float | None) -> dict[str, Any]:
     """Return the stage's small facts."""
+    outliers = found.candidates.table.outliers
     return {
         "members": len(fitted.members),
         "failed": fitted.facts.get("failed", 0),
@@ -126,6 +127,7 @@ def facts(found: Finished, fitted: Fitted, seconds: float | None) -> dict[str, A
         "calibration": found.model.calibration.kind if found.model.calibration else None,
         "decision": found.model.decision.kind if found.model.decision else None,
         "log_target": bool(fitted.target.log),
+        "outlier_rows": outliers.counts if outliers is not None else None,
         "fit_seconds": seconds,
         "hundred_thousand_rows_seconds": found.seconds,
     }

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows.derive import feature_kinds
+from flows.errors import SettingsError
 from flows.labels import WHOLE
 from flows.tables import blocks, read_parquet
 from models.room import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -163,6 +164,23 @@ def parts_of(book: pd.DataFrame) -> np.ndarray:
     """Return cross-fitting parts (N,): rows of one identity, or group, share theirs."""
     unit = book["group"] if "group" in book else book["identity"]
     return np.fromiter((int(name[-8:], 16) % PARTS for name in unit), np.int64, len(unit))
+
+
+def learned_from(
+    spec: Spec, table: TrainingTable, settings: TrainSettings, labels: Sequence[str]
+) -> TrainingTable:
+    """Return the table with the rows marked that `features.drop_outliers` leaves out.
+
+    Raises:
+        SettingsError: a fold cannot do without them.
+
+    """
+    from models.outliers import without_outliers
+
+    try:
+        return without_outliers(table, settings.drop_outliers, labels=labels)
+    except ValueError as error:
+        raise SettingsError(f"{spec.path}: features.{error}") from error
 
 
 def settings_of(spec: Spec, classes: int) -> TrainSettings:

@@ -1,7 +1,7 @@
 """The ladder that a network must climb: a dummy, a linear model, gradient boosting.
 
-- Every rung is fitted on the very folds of the network and predicts the very rows; its test
-  predictions are the mean over its folds, as the network's are.
+- Every rung is fitted on the very rows of the network's folds, without outliers where these are
+  left out, and predicts the very rows; its test predictions are the mean over its folds, as the network's are.
 - Nothing is tuned: a rung says what one gets without trying.
 - A class that a fold's train rows lack gets probability 0 there, and crashes nothing.
 - What was fitted comes back as plain arrays too (`fit_rungs`), where they predict the same.
@@ -200,7 +200,7 @@ def _climb(name: str, table: TrainingTable, seed: int, memory: int | None = None
     try:
         for fold in range(int(table.fold.max()) + 1):
             inside = table.fold == fold
-            rows = Rows.of(table, ~inside)
+            rows = Rows.of(table, table.train(fold))
             if memory is not None and len(rows.at) * row > memory:
                 rows = rows.sample(max(memory // row, 1), seed)
                 sampled = len(rows.at)

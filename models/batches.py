@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from models.balancing import pool
+from models.balancing import pool, stratified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ class Rows:
         train: per fold, its train rows int64.
         judged: per fold, its validation rows int64.
         offset: float (F, K), added to logits while training (`models/balancing.py`); None: nothing.
-        draws: a key of `models.balancing.KINDS`.
+        draws: one of `models.balancing.KINDS`.
     """
 
     values: Tensor
@@ -100,8 +100,12 @@ class Batches(pl.LightningDataModule):
             rows = rows[few[: max(1, round(member.share * len(rows)))].to(rows.device)]
         if draws == "over":
             rows = pool(rows, labels[rows], draws, member.generator(BALANCED))
+        chance = member.generator(ORDER, epoch)
+        if draws == "stratify":
+            how = {"steps": self.steps, "batch": self.batch}
+            return rows[stratified(labels[rows], **how, generator=chance).to(rows.device)]
         needed = self.steps * self.batch
-        drawn = torch.randperm(len(rows), generator=member.generator(ORDER, epoch))
+        drawn = torch.randperm(len(rows), generator=chance)
         if len(drawn) < needed:
             drawn = drawn.repeat(math.ceil(needed / len(drawn)))
         return rows[drawn[:needed].to(rows.device)]

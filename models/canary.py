@@ -18,6 +18,7 @@ import numpy as np
 from torch import nn
 
 from models.fit import encode
+from models.outliers import without_outliers
 from models.texts import Texts
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
 CHOSEN = (
     "vocabulary", "known", "rare", "columns", "indicator", "shape", "words", "levels", "dropped",
-    "chosen", "crossing",
+    "chosen", "crossing", "outliers",
 )  # fmt: skip
-"""What a name holds that is a choice (of columns, levels, bins) and no measurement."""
+"""What a name holds that is a choice (of columns, levels, bins, rows) and no measurement."""
 LARGE = 1000.0
+LARGEST = 1e15  # beyond which units are not followed
 RUNG, RUNG_ROWS = "linear.", 600  # train rows of the linear rung
 
 
@@ -53,6 +55,7 @@ def learned(table: TrainingTable, settings: TrainSettings, *, rung: bool = True)
 
     `rung` says whether the linear rung is fitted too.
     """
+    table = _marked(table, settings)
     encoded = encode(table, settings)
     train = np.flatnonzero(table.fold != 0)
     found: dict[str, str] = {}
@@ -71,7 +74,14 @@ def learned(table: TrainingTable, settings: TrainSettings, *, rung: bool = True)
         )
     if rows.offset is not None:
         found["train rows.offset"] = _digest(rows.offset.cpu().numpy())
+    if table.outliers is not None:
+        found["train rows.outliers"] = _digest(table.outliers.rows[:, train])
     return found | (_rung(table, settings.seed) if rung else {})
+
+
+def _marked(table: TrainingTable, settings: TrainSettings) -> TrainingTable:
+    """Return the table with its outliers marked; a sample that has too many of them keeps them."""
+    return without_outliers(table, settings.drop_outliers, strict=False)
 
 
 def _described(module: nn.Module) -> dict[str, Any]:
@@ -125,7 +135,7 @@ def _has_rung(found: Mapping[str, str]) -> bool:
 def _fixed(table: TrainingTable, settings: TrainSettings) -> TrainSettings:
     if settings.impute != "auto":
         return settings
-    encoder: Any = encode(table, settings).encoder
+    encoder: Any = encode(_marked(table, settings), settings).encoder
     return replace(settings, impute=encoder.filling_.get("kind", "median"))
 
 
@@ -150,8 +160,13 @@ def spoilt(table: TrainingTable, rows: np.ndarray, *, seed: int) -> TrainingTabl
     numbers, categories = table.numbers.copy(), np.array(table.categories, dtype=object)
     numbers[places] = garbage(numbers[places], random)
     truth = table.target[places]
-    telling = np.arange(seed % 2, numbers.shape[1], 2)  # what chooses by the target must notice
-    numbers[np.ix_(places, telling)] = truth[:, None] * LARGE
+    # What chooses by the target must notice: half of the columns become it, the next fold's garbage
+    # has the other half, and no unit of another column is larger.
+    telling = np.arange(seed % 2, numbers.shape[1], 2)
+    largest = float(
+        np.abs(numbers, where=np.isfinite(numbers), out=np.zeros_like(numbers)).max(initial=1.0)
+    )
+    numbers[np.ix_(places, telling)] = truth[:, None] * LARGE * min(largest, LARGEST)
     for j in range(categories.shape[1]):
         categories[places, j] = levels(categories[places, j], random)
     target, weight = table.target.copy(), table.weight.copy()
@@ -179,7 +194,8 @@ def levels(cells: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 def _taken(table: TrainingTable, rows: np.ndarray) -> TrainingTable:
     names = ("numbers", "categories", "target", "weight", "fold")
-    return replace(table, **{name: getattr(table, name)[rows] for name in names})
+    outliers = None if table.outliers is None else table.outliers.at(rows)
+    return replace(table, **{n: getattr(table, n)[rows] for n in names}, outliers=outliers)
 
 
 def taken(table: TrainingTable, most: int, *, seed: int = 0) -> TrainingTable:

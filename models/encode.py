@@ -1,6 +1,6 @@
 """Table -> tensors, learned on train rows only and made of buffers so that it travels in the graph.
 
-- Fold f is learned on the rows that fold f does not judge.
+- Fold f is learned on the rows that fold f does not judge, without its outliers.
 - Numbers are scaled by `models/scaling.py`; a missing number becomes the fold's median, or what a
   learned imputer makes of the row (`models/filling.py`).
 - Category codes come from one vocabulary shared by all folds (`models/levels.py`). A level that a
@@ -49,7 +49,7 @@ class Encoder(Encoding):
         What it takes for a while is as large as the table, and lives in the `room`.
         """
         self.columns = table.columns
-        trains = [table.fold != fold for fold in range(folds(table))]
+        trains = [table.train(fold) for fold in range(folds(table))]
         self._fit_categories(table.categories, trains)
         self._fit_numbers(table.numbers, trains)
         codes = self.codes(table.categories)

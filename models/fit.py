@@ -1,6 +1,7 @@
 """One call from a training table to a trained population.
 
-- Encoder and target scale are learned per fold on its train rows; the population trains in one
+- Encoder and target scale are learned per fold on its train rows, without outliers where these are
+  left out; the population trains in one
   Lightning loop; what comes back are best weights and out-of-fold predictions.
 - A killed call goes on from its last checkpoint when it is given the same directory, table and
   settings, with the result it would have had.
@@ -28,6 +29,7 @@ from models.fitted import Fitted
 from models.harvest import harvest
 from models.learner import Learner, TrainingFailed, run
 from models.objective import Target, loss_weights
+from models.outliers import without_outliers
 from models.population import Member, Population
 from models.room import Room
 from models.settings import ENCODED, Plan, TrainSettings
@@ -77,6 +79,8 @@ class Encoded:
         for array in (rows.values, rows.codes, rows.target, rows.loss_weight, rows.metric_weight):
             digest.update(np.ascontiguousarray(array.cpu().numpy()).data)  # no copy of it
         digest.update(self.table.fold.tobytes())
+        if self.table.outliers is not None:
+            digest.update(self.table.outliers.rows.tobytes())
         return digest.hexdigest()
 
 
@@ -92,8 +96,10 @@ def encode(
 
     `bins` per number; left out, what the settings come to for the table. An `encoder` that was
     learned on the very table is taken as it is. The encoded rows live in the `room`.
+    Raises ValueError where a fold cannot do without its outliers.
     """
     room = room or Room()
+    table = without_outliers(table, settings.drop_outliers)
     count = folds(table)
     device = device_of(settings)
     bins = settings.plan(train_rows(table, settings.balance)).bins if bins is None else bins
@@ -108,7 +114,7 @@ def encode(
 def train_rows(table: TrainingTable, balance: str = "none") -> int:
     """Return the mean number of train rows per fold, of which balancing may leave a part."""
     count = folds(table)
-    return round(sum(drawn_rows(table, table.fold != f, balance) for f in range(count)) / count)
+    return round(sum(drawn_rows(table, table.train(f), balance) for f in range(count)) / count)
 
 
 def train_population(
@@ -136,6 +142,7 @@ def train_population(
 
     Raises:
         TrainingFailed: no setting is left of which every fold has a finite loss.
+        ValueError: a fold cannot do without its outliers.
     """
     start = time.monotonic()
     encoded = encode(table, settings, bins=bins, room=room)
@@ -161,7 +168,7 @@ def train_population(
 
     learner.after_epoch = after_epoch
     run(learner)
-    fitted = harvest(table, encoded.encoder, encoded.target, learner, plan)
+    fitted = harvest(encoded.table, encoded.encoder, encoded.target, learner, plan)
     fitted.facts["seconds"] = time.monotonic() - start
     if checkpoints is not None:
         checkpoints.clear()
@@ -214,7 +221,7 @@ def _rows(
     loss_weight, metric_weight = loss_weights(table, folds=count)
     offset = offsets(table, folds=count, kind=settings.balance)
     sides = [
-        [torch.from_numpy(np.flatnonzero(side)) for side in (table.fold != f, table.fold == f)]
+        [torch.from_numpy(np.flatnonzero(side)) for side in (table.train(f), table.fold == f)]
         for f in range(count)
     ]
     return Rows(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from models.balancing import PRIOR
 from models.fit import learner_of
 from models.learner import run
 from models.threads import one_thread
@@ -61,7 +62,7 @@ def learning_curve(encoded: Encoded, settings: TrainSettings) -> list[Point]:
     with one_thread():
         run(learner)
     records = learner.courses.records
-    alike = settings.balance == "none" and settings.class_weight == "none"
+    alike = settings.balance in PRIOR and settings.class_weight == "none"
     return [
         replace(
             _point(share, encoded, [r for r in records if r.settings["trial"] == place]),

@@ -39,14 +39,14 @@ class Target(nn.Module):
         """Learn from each fold's train rows; the log is chosen once, on fold 0's train rows."""
         if table.classes:
             return cls(torch.zeros(folds).double(), torch.ones(folds).double(), log=False)
-        log = wants_log(table.target[table.fold != 0]) if log_target == "auto" else log_target
+        log = wants_log(table.target[table.train(0)]) if log_target == "auto" else log_target
         if log and float(table.target.min()) <= -1.0:
             msg = f"a log target must be above -1, however: {float(table.target.min())!r}"
             raise ValueError(msg)
         y = np.log1p(table.target) if log else table.target
         mean, scale = np.zeros(folds), np.ones(folds)
         for fold in range(folds):
-            train = table.fold != fold
+            train = table.train(fold)
             weight = table.weight[train]
             mean[fold] = np.average(y[train], weights=weight)
             spread = np.sqrt(np.average((y[train] - mean[fold]) ** 2, weights=weight))
@@ -106,7 +106,7 @@ def loss_weights(table: TrainingTable, *, folds: int) -> tuple[Tensor, Tensor]:
     kinds = 2 if table.classes else 1
     weights = np.zeros((kinds, folds, len(table.target)))
     for fold in range(folds):
-        train = table.fold != fold
+        train = table.train(fold)
         weight = table.weight.astype(np.float64)
         total = weight[train].sum()
         if not total > 0:

@@ -73,10 +73,12 @@ class TrainSettings:
         patience: epochs without improvement before a member stops; "auto": twice as many
             as its best took, within bounds by rows and epochs.
         class_weight: "balanced" gives every class the same total weight in the loss.
-        balance: a key of `models.balancing.KINDS`, how classes are balanced while it trains;
+        balance: one of `models.balancing.KINDS`, how classes are balanced while it trains;
             probabilities are those of the true prior all the same.
         log_target: learn log1p of the target; "auto" where its tail is heavy.
         label_smoothing: share of a label spread over all classes.
+        drop_outliers: widths from the median beyond which a train row is not learned from
+            (`models/outliers.py`); None: all are.
         impute, scale, clip, rare, levels, buckets, drop_constant, drop_correlated, keep, keep_by,
             interactions, reduce: of the encoder (`models/encoding.py`).
         seed: of everything random.
@@ -103,9 +105,10 @@ class TrainSettings:
     bins: int | Auto = "auto"
     patience: int | Auto = "auto"
     class_weight: Literal["none", "balanced"] = "none"
-    balance: Literal["none", "under", "over", "weights"] = "none"
+    balance: Literal["none", "under", "over", "weights", "stratify"] = "none"
     log_target: Auto | bool = "auto"
     label_smoothing: float = 0.0
+    drop_outliers: float | None = None
     impute: str = "median"
     scale: str = "robust"
     clip: float = 0.0
@@ -156,6 +159,9 @@ class TrainSettings:
             if value != "auto" and not 0 < value < float("inf"):
                 msg = f"{name} must be above 0, however: {value!r}"
                 raise ValueError(msg)
+        if self.drop_outliers is not None and not 0 < self.drop_outliers < float("inf"):
+            msg = f"drop_outliers must be above 0, however: {self.drop_outliers!r}"
+            raise ValueError(msg)
         if self.weight_decay != "auto" and not 0 <= self.weight_decay < float("inf"):
             msg = f"weight_decay must be at least 0, however: {self.weight_decay!r}"
             raise ValueError(msg)

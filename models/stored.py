@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from models.encode import Columns, Encoder, TrainingTable
 from models.fit import Encoded, encode
+from models.outliers import Outliers
 from models.room import Room
 from models.settings import TrainSettings
 from models.texts import Texts
@@ -38,6 +39,9 @@ def save_table(encoded: Encoded, settings: TrainSettings, folder: Path) -> None:
     texts = Texts.of(table.categories)
     for name, array in (("numbers", table.numbers), ("codes", texts.codes)):  # column by column
         arrays[name] = torch.from_numpy(np.ascontiguousarray(array.T))
+    outliers = table.outliers
+    if outliers is not None:
+        arrays["outliers"] = torch.from_numpy(outliers.rows)
     learned = {f"encoder.{k}": v.contiguous() for k, v in encoded.encoder.state_dict().items()}
     save_file({**arrays, **learned}, folder / "table.safetensors")
     described = {
@@ -46,6 +50,7 @@ def save_table(encoded: Encoded, settings: TrainSettings, folder: Path) -> None:
         "words": [words.tolist() for words in texts.words],
         "settings": asdict(settings),
         "encoder": encoded.encoder.describe(),
+        "outliers": None if outliers is None else {**vars(outliers), "rows": None},
     }
     draft = folder / ".table.json"
     draft.write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
@@ -59,12 +64,16 @@ def load_table(folder: Path) -> Encoded:
     arrays = {name: tensors[name].numpy() for name in ARRAYS}
     words = tuple(np.array(each, dtype=object) for each in described["words"])
     columns = {name: tuple(names) for name, names in described["columns"].items()}
+    outliers = described["outliers"]
+    if outliers is not None:
+        outliers = Outliers(**{**outliers, "rows": tensors["outliers"].numpy()})
     table = TrainingTable(
         **arrays,
         numbers=tensors["numbers"].numpy().T,
         categories=Texts(tensors["codes"].numpy().T, words),
         columns=Columns(**columns),
         classes=described["classes"],
+        outliers=outliers,
     )
     prefix = "encoder."
     learned = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,6 +1,7 @@
 """The table that training reads: typed blocks, target, weights and who judges which row.
 
-- A fold number says in which fold a row is *validation*; every other fold trains on it.
+- A fold number says in which fold a row is *validation*; every other fold trains on it, unless it
+  is an outlier there.
 - Contradicting shapes and one-sided folds are refused when the table is made.
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from models.outliers import Outliers
     from models.texts import Texts
 
 
@@ -36,6 +38,8 @@ class TrainingTable:
         fold: int64 (N,), the fold in which a row is validation; -1 = always a train row.
         columns: names of both blocks.
         classes: number of classes K, 0 for regression.
+        outliers: train rows that a fold does not learn from (`models/outliers.py`); None: it learns
+            from all.
     """
 
     numbers: np.ndarray
@@ -45,6 +49,7 @@ class TrainingTable:
     fold: np.ndarray
     columns: Columns
     classes: int
+    outliers: Outliers | None = None
 
     def __post_init__(self) -> None:
         """Refuse blocks whose shapes contradict each other or that leave nothing to learn from."""
@@ -70,6 +75,17 @@ class TrainingTable:
                     f"{judged} of {rows} rows are its validation rows"
                 )
                 raise ValueError(msg)
+        if self.outliers is not None and self.outliers.rows.shape != (folds(self), rows):
+            msg = (
+                f"outliers must be known of {folds(self)} folds and {rows} rows, however: "
+                f"{self.outliers.rows.shape}"
+            )
+            raise ValueError(msg)
+
+    def train(self, fold: int) -> np.ndarray:
+        """Return the rows that a fold learns from, bool (N,)."""
+        train = self.fold != fold
+        return train if self.outliers is None else train & ~self.outliers.rows[fold]
 
 
 def folds(table: TrainingTable) -> int:

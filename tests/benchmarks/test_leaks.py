@@ -30,3 +30,9 @@ def test_every_figure_comes_out():
 def test_a_planted_fit_is_caught_and_an_honest_one_is_not(plant):
     assert flown(honest(4, rows=200), *PLANTED[plant])
     assert not flown(honest(4, rows=200), None, {})
+
+
+def test_a_choice_that_units_decide_is_caught():
+    world = honest(10)  # one column is counted in thousands, so a covariance follows its unit
+    assert flown(world, *PLANTED["selection"])
+    assert not flown(world, None, {})

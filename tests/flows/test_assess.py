@@ -129,3 +129,12 @@ def test_a_model_that_refuses_clean_rows_is_refused(tmp_path: Path) -> None:
 def test_a_metric_of_another_task_is_a_settings_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"gate\.metric must be a metric of a binary task"):
         World(tmp_path, "binary").assess(gate={"metric": "rmse"})
+
+
+def test_rungs_that_are_fitted_here_leave_outliers_out_too(tmp_path: Path) -> None:
+    world = World(tmp_path, "regression")
+    plain = world.assess()["ladder"]
+    found = world.assess(features={"drop_outliers": 2.5})["ladder"]
+    for rung, other in zip(plain, found, strict=True):
+        assert other["failed"] is None
+        assert rung["metrics"]["test"]["rmse"] != other["metrics"]["test"]["rmse"], rung["name"]

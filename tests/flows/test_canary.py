@@ -1,5 +1,7 @@
 """The canary: leaks planted inside the real fit, the real table and a person's own code are caught."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,6 +101,7 @@ interactions = 2
 keep = 2
 keep_by = "importance"
 drop_constant = 0.99
+drop_outliers = 2.5
 reduce = { kind = "autoencoder", size = 2, join = true }
 [train]
 balance = "over"
@@ -142,6 +145,25 @@ def test_a_prior_of_all_rows_is_caught(spec, monkeypatch):
     monkeypatch.setattr(fit, "offsets", leaky)
     with pytest.raises(DataRefused, match=r"moved: train rows\.offset"):
         flown(spec(more='[train]\nbalance = "weights"\n'))
+
+
+def test_outliers_by_bounds_of_all_rows_are_caught(spec, monkeypatch):
+    from models import canary
+
+    real = canary.without_outliers
+
+    def leaky(table, limit, **how):
+        found = real(table, limit, **how).outliers
+        far = np.abs(table.numbers - np.nanmedian(table.numbers, 0)) > np.nanstd(table.numbers, 0)
+        rows = far.any(axis=1) & (table.fold != 0)
+        return replace(table, outliers=replace(found, rows=rows[None]))
+
+    made = spec(more="[features]\ndrop_outliers = 2.0\n")
+    flown(made)
+    monkeypatch.setattr(canary, "without_outliers", leaky)
+    made = load_spec(made.path, ["features.drop_outliers=2.5"])
+    with pytest.raises(DataRefused, match="what it learned from the others moved"):
+        flown(made)
 
 
 @pytest.mark.long

@@ -18,6 +18,7 @@ MADE = """
 dates = "cyclic"
 interactions = 3
 drop_constant = 0.99
+drop_outliers = 3.0
 keep = 12
 keep_by = "importance"
 reduce = { kind = "autoencoder", size = 3, join = true }
@@ -76,8 +77,11 @@ def test_all_made_features_together_are_learned_served_and_told(tmp_path):
     assert "flat" in features["dropped"]
     assert features["chosen"]["width"] == features["chosen"]["height"] == 1.0
     assert features["reduced"]["kind"] == "autoencoder"
+    assert min(features["outliers"]["left_out"]) > 0
+    assert set(features["outliers"]["columns"]) <= {f"m{k}" for k in range(4)}
     page = next(tmp_path.glob(".penstock/runs/*/report.html")).read_text("utf-8")
     assert "width * height (" in page
+    assert "beyond 3 widths left out; fold 0: " in page
     assert "Chosen by importance, share of looks" in page
     penstock(tmp_path, "score", "doors@champion", "doors.csv", "scored.csv")
     scored = pd.read_csv(tmp_path / "scored.csv")

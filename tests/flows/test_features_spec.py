@@ -22,6 +22,7 @@ def test_what_cannot_be_served_is_refused_with_the_reason():
             {"dates": "sine"},
             {"keep_by": "importance"},
         ),
+        *({"drop_outliers": value} for value in (0, -3.0, float("nan"), float("inf"))),
         *({"reduce": {"kind": "pca"}}, {"reduce": {"kind": "umap", "size": 2}}),
     ],
 )
@@ -33,7 +34,21 @@ def test_impossible_values_are_refused(given):
 def test_every_setting_is_one_of_the_encoder():
     from models.settings import ENCODED
 
-    assert set(FeaturesSpec.model_fields) - {"dates"} == set(ENCODED) - {"seed"}
+    # What a date becomes is the reader's, and which rows are learned from the table's.
+    others = {"dates", "drop_outliers"}
+    assert set(FeaturesSpec.model_fields) - others == set(ENCODED) - {"seed"}
+
+
+def test_outlier_rows_are_in_the_key_of_every_stage_that_learns():
+    from flows.spec import Spec
+    from flows.stages import STAGES
+
+    plain, other = (
+        Spec(name="t", data={"source": "a.csv", "target": "y"}, features=features)
+        for features in ({}, {"drop_outliers": 6.0})
+    )
+    moved = {stage.name for stage in STAGES if stage.part(plain) != stage.part(other)}
+    assert moved == {"canary", "sweep", "train", "assess"}
 
 
 def test_the_report_says_what_was_filled_dropped_and_merged():
@@ -86,3 +101,30 @@ def test_the_report_says_what_was_chosen_crossed_and_reduced():
     )
     nothing = dict(lines({**found, "interactions": {}}))
     assert nothing["Interactions"] == "none says more than single columns do"
+
+
+def test_the_report_says_how_many_rows_each_fold_left_out_and_by_which_columns():
+    found = {
+        "limit": 8.0,
+        "train": [800, 801],
+        "left_out": [12, 9],
+        "columns": {"income": 8, "age": 5},
+        "more_columns": 3,
+    }
+    assert lines({"outliers": found}) == [
+        (
+            "Outlier rows",
+            "beyond 8 widths left out; fold 0: 12 of 800 train rows; fold 1: 9 of 801 train rows",
+        ),
+        ("Outlier rows by column, the most in a fold", "income 8; age 5; 3 more"),
+    ]
+    single = found | {"train": [800], "left_out": [12], "more_columns": 0}
+    assert lines({"outliers": single}) == [
+        ("Outlier rows", "beyond 8 widths left out; 12 of 800 train rows"),
+        ("Outlier rows by column", "income 8; age 5"),
+    ]
+    nothing = found | {"left_out": [0, 0], "columns": {}}
+    assert lines({"outliers": nothing}) == [
+        ("Outlier rows", "none: no train row lies farther out than 8 widths")
+    ]
+    assert lines({"outliers": None}) == []

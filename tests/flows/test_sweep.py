@@ -128,6 +128,23 @@ def test_a_sweep_leaves_its_trials_the_best_and_what_was_trained(swept):
 
 
 @pytest.mark.slow
+def test_trials_and_training_leave_the_same_outliers_out(folder):
+    maker = made(folder, "features.drop_outliers=2.0", "sweep.trials=2", until="train")
+    trials = fitted(maker.made["sweep"].path)
+    told = read_json(maker.made["train"].path / "fitted.json")
+    found = told["features"]["outliers"]
+    assert maker.made["train"].facts["outlier_rows"] == found["left_out"]
+    assert 0 < min(found["left_out"]) <= max(found["left_out"]) < min(found["train"]) / 2
+    assert trials[0].encoder.describe() == told["model"]["encoder"]
+
+
+def test_too_many_outliers_are_refused_before_anything_is_searched(folder):
+    maker = made(folder, "features.drop_outliers=0.2", until="split")
+    with pytest.raises(SettingsError, match=r"features\.drop_outliers = 0\.2 must leave a fold"):
+        direct(maker, folder / "out")
+
+
+@pytest.mark.slow
 def test_a_planted_best_region_is_found_and_searched_more_than_by_chance(folder):
     """Networks that hardly move cannot learn the labels: rates above 1e-3 are a third of the space."""
     planted = (

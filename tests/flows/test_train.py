@@ -8,6 +8,7 @@ import pytest
 
 from flows.errors import SettingsError, TrainingFailed
 from flows.export import TOLERANCE
+from flows.features_words import lines
 from flows.spec import Spec
 from flows.tables import read_parquet, write_parquet
 from flows.train import export, train
@@ -195,6 +196,33 @@ def test_costs_that_name_no_label_are_a_settings_error(tmp_path):
 def test_a_population_without_a_finite_loss_is_a_failed_training(tmp_path):
     with pytest.raises(TrainingFailed, match="finite loss"):
         trained(tmp_path, target="number", train={"lr": 1e30})
+
+
+def test_outlier_rows_are_left_out_judged_and_told(tmp_path):
+    spec, schema = stage(tmp_path, features={"drop_outliers": 8.0})
+    clean, ledger = tmp_path / "clean.parquet", tmp_path / "ledger.parquet"
+    rows = read_parquet(clean)
+    rows.loc[[1, 2, 50, 54], "나이"] = 1e7  # of folds 1, 2 and 0, and of the test rows
+    write_parquet(rows, clean)
+    said = []
+    facts = train(spec, schema, clean, ledger, tmp_path / "train", said.append)
+    assert facts["outlier_rows"] == [2, 2, 2]
+    assert "leaving out at most 2 outlier rows of a fold" in said
+    told = json.loads((tmp_path / "train" / "fitted.json").read_text("utf-8"))
+    found = told["features"]["outliers"]
+    assert found == {
+        "limit": 8.0, "train": [60, 90, 90], "left_out": [2, 2, 2], "columns": {"나이": 2},
+        "more_columns": 0,
+    }  # fmt: skip
+    assert dict(lines(told["features"]))["Outlier rows by column, the most in a fold"] == "나이 2"
+    judged = read_parquet(tmp_path / "train" / "validation.parquet")
+    assert {1, 2, 50} < set(judged["row"])
+    assert np.isfinite(judged["probability_good"]).all()
+
+
+def test_too_many_outliers_are_a_settings_error(tmp_path):
+    with pytest.raises(SettingsError, match=r"features\.drop_outliers = 0\.1 must leave a fold"):
+        trained(tmp_path, features={"drop_outliers": 0.1})
 
 
 def test_test_rows_never_enter_the_training_table(tmp_path):

@@ -7,7 +7,16 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from models.balancing import FEWEST, drawn_rows, offsets, pool, sizes, taken_back
+from models.balancing import (
+    FEWEST,
+    drawn_rows,
+    offsets,
+    pool,
+    sizes,
+    stratified,
+    taken_back,
+)
+from models.batches import Batches
 from models.encode import Columns, Encoder, TrainingTable
 from models.fit import encode, train_population
 from models.networks import CONFIGS
@@ -90,8 +99,6 @@ def test_rows_that_judge_are_neither_counted_nor_drawn():
 
 
 def _order(rows, member):
-    from models.batches import Batches
-
     return Batches(rows, None, batch=50, steps=10).order(member, 0)
 
 
@@ -158,6 +165,117 @@ def test_three_classes_are_balanced_and_corrected_too():
     np.testing.assert_allclose(found, wanted, atol=0.05)
 
 
-def test_a_number_has_no_classes_to_balance():
+@pytest.mark.parametrize("balance", ["over", "stratify"])
+def test_a_number_has_no_classes_to_balance(balance):
     with pytest.raises(ValueError, match="balance needs classes, however: the target is a number"):
-        TrainSettings(task="regression", balance="over")
+        TrainSettings(task="regression", balance=balance)
+
+
+def counted(labels, order, steps):
+    """How many rows of each class each batch holds, (steps, K)."""
+    found = labels[order].reshape(steps, -1).numpy()
+    return np.stack([np.bincount(each, minlength=int(labels.max()) + 1) for each in found])
+
+
+@pytest.mark.parametrize(
+    "counts", [[480, 20, 12], [500, 12], [3, 509], [256, 256], [64] * 8, [300, 0, 211, 1]]
+)
+def test_every_batch_has_each_class_in_its_share(counts):
+    labels = torch.from_numpy(
+        np.random.default_rng(0).permutation(np.repeat(range(len(counts)), counts))
+    )
+    chance = torch.Generator().manual_seed(0)
+    order = stratified(labels, steps=16, batch=32, generator=chance)
+    assert torch.equal(order.sort()[0], torch.arange(512))  # each row once
+    apart = np.abs(counted(labels, order, 16) - 32 * np.array(counts) / 512)
+    assert apart.max() < 1
+    other = stratified(labels, steps=16, batch=32, generator=chance)
+    assert not torch.equal(order, other)  # the next epoch's
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(7, 64), (9, 64), (40, 50), (1, 500), (3, 1)])
+def test_batches_that_do_not_divide_the_rows_have_the_shares_and_leave_none_out_for_good(
+    steps, batch
+):
+    counts = np.array([431, 57, 11, 1])
+    labels = torch.from_numpy(np.repeat(np.arange(4), counts))
+    drawn, classes = np.zeros(500), np.zeros((steps, 4))
+    for epoch in range(300):
+        order = stratified(
+            labels, steps=steps, batch=batch, generator=torch.Generator().manual_seed(epoch)
+        )
+        assert len(order) == steps * batch
+        each = np.bincount(order.numpy(), minlength=500)
+        assert each.max() - each.min() <= 1
+        held = counted(labels, order, steps)
+        assert np.abs(held - batch * counts / 500).max() < 1
+        drawn += each
+        classes += held
+    # Every class, and every row, is drawn as often as it would be without strata, in any batch.
+    assert np.abs(classes - 300 * batch * counts / 500).max() < 5 * (300 / 4) ** 0.5
+    if steps > 3:
+        assert drawn.min() > 0
+
+
+def test_strata_show_the_prior_as_it_is_and_never_rows_that_judge():
+    table = given(rows=1800, share=0.02)
+    settings = TrainSettings(task="binary", balance="stratify", epochs=1)
+    rows = encode(table, settings).rows
+    assert rows.offset is None
+    train = table.fold != 0
+    assert drawn_rows(table, train, "stratify") == train.sum() == 24 * 50
+    one, other = settings.population(1)[:2]
+    batches = Batches(rows, None, batch=50, steps=24)
+    orders = [batches.order(one, 0), batches.order(other, 0), batches.order(one, 1)]
+    assert not torch.equal(orders[0], orders[1])  # members of a population differ
+    assert not torch.equal(orders[0], orders[2])  # and so do epochs
+    for order in orders:
+        assert np.array_equal(np.sort(order.numpy()), np.flatnonzero(train))
+        rare = table.target[order.numpy()].reshape(24, 50).sum(axis=1)
+        assert rare.max() - rare.min() <= 1
+    part = batches.order(replace(one, share=0.5), 0)
+    assert len(part.unique()) == 600
+
+
+@pytest.mark.parametrize("network", ["mlp", "tabm"])
+def test_a_member_drawn_by_strata_is_the_same_alone(network):
+    table = given(rows=400, classes=3, share=0.1)
+    table = replace(table, fold=np.arange(400) % 2)
+    how = {"task": "multiclass", "network": network, "balance": "stratify", "batch": 32}
+    settings = TrainSettings(**how, members=2, epochs=3, width=8, heads=2, precision="double")
+    together = train_population(table, settings)
+    several = settings.population(2)
+    for s in range(2):
+        alone = train_population(table, settings, members=several[2 * s : 2 * s + 2])
+        np.testing.assert_allclose(alone.validation[0], together.validation[s], atol=1e-9)
+    plain = train_population(table, replace(settings, balance="none"))
+    assert not np.allclose(plain.validation, together.validation)
+
+
+def test_strata_learn_as_well_as_chance():
+    table = given()
+    judged = table.fold == 0
+    how = {"task": "binary", "members": 2, "epochs": 12, "width": 32}
+    found = {}
+    for balance in ("none", "stratify"):
+        logits = train_population(table, TrainSettings(**how, balance=balance)).validation[
+            :, judged
+        ]
+        shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        found[balance] = (shares / shares.sum(axis=-1, keepdims=True)).mean(axis=0)[:, 1]
+    truth = table.target[judged]
+    error = (truth.mean() * (1 - truth.mean()) / len(truth)) ** 0.5
+    assert abs(found["stratify"].mean() - truth.mean()) < 3 * error
+    assert roc_auc_score(truth, found["stratify"]) > roc_auc_score(truth, found["none"]) - 0.02
+
+
+def test_a_row_that_must_come_again_is_not_twice_in_a_batch():
+    labels = torch.tensor([1] * 100 + [0] * 1500)
+    chance = torch.Generator().manual_seed(0)
+    order = stratified(labels, steps=100, batch=64, generator=chance).reshape(100, 64)
+    assert all(len(batch.unique()) == 64 for batch in order)
+
+
+def test_strata_may_weigh_too():
+    settings = TrainSettings(task="binary", balance="stratify", class_weight="balanced")
+    assert settings.population(1)[0].balanced
