@@ -46,7 +46,8 @@ class Agreed:
 
         renames, wanted = self.renames[place], list(names or self.names)
         table = table.rename_columns([renames.get(name, name) for name in table.column_names])
-        for name in (name for name in wanted if name not in table.column_names):
+        there = frozenset(table.column_names)  # which Arrow makes anew each time
+        for name in (name for name in wanted if name not in there):
             table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
         return table.select(wanted)
 
@@ -92,7 +93,7 @@ def agree(
         for failure in differences(name, columns, parts[newest][0], names, optional)
     ]
     if failures:
-        said = _lines(found, names, optional)
+        said = _lines(found, names, optional) + _said_skipped(data)
         text = f"{key}: parts must have one set of columns:\n{describe(failures)}{said}"
         raise DataRefused(text, failures)
     return Agreed(names=names, renames=renames, parts=parts)
@@ -181,6 +182,15 @@ def _lines(found: Sequence[list[str]], names: list[str], optional: set[str]) -> 
     head = "\nif these are old and new names of one column, say so:" if lines else ""
     tail = '\ncolumns that some parts lack can be filled with missing cells: data.columns_differ = "fill"'
     return head + "".join(lines) + tail
+
+
+def _said_skipped(data: DataSpec) -> str:
+    if not data.skip_lines:
+        return ""
+    return (
+        f"\nin every part, data.skip_lines = {data.skip_lines} passes over what stands above the "
+        "header: one that has not so many lines there has lost its header"
+    )
 
 
 def _by_new(renamed: Mapping[str, str]) -> dict[str, list[str]]:

@@ -100,6 +100,9 @@ class DataSpec(Section):
     """The mark between groups of three digits; left out: none."""
     quote: Annotated[str, Field(max_length=1)] = '"'
     """The quoting character; "" for none."""
+    skip_lines: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Lines of a text file, or rows of a workbook, that stand above the header in every part: a
+    title, a date, blank ones too. Other sources have none."""
     header: bool = True
     """Whether the first record holds the column names."""
     names: Names | None = None

@@ -17,7 +17,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flows import diagnose, header, records
+from flows import diagnose, header, records, skipped, titles
 from flows.errors import DataRefused
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 24  # bytes that Arrow parses at once; a record must fit
 LARGEST_BLOCK = 1 << 28
+HEAD = 1 << 18  # bytes in which a title above the header is looked for
 LONGEST_CELL = 1_000_000  # bytes of one cell
 BOMB_BYTES = 1 << 30
 BOMB_RATIO = 200
@@ -74,17 +75,14 @@ def read_text(content: bytes, data: DataSpec, name: str, *, lenient: bool = Fals
     failures = diagnose.whole(content, data, name)
     if failures := failures or diagnose.declared(content, data.encoding, name):
         raise unreadable(failures, name)
-    text = to_utf8(content, data, name)
+    above, text = skipped.below(to_utf8(content, data, name), data, name)
+    offset = len(content) - len(text)
     if data.separator == " ":
         text = squeezed(text)
-    first = first_record(text, data)
-    raw = first if data.header else list(data.names or ())
-    names, renamed, failures = header.clean_names(raw, name)
-    failures += diagnose.shape(text, first, raw, data, name)
-    if failures:
-        raise unreadable(failures, name)
+    raw, names, renamed = names_at_top(text, data, name, above)
     table = _parse(text, len(raw), data)
-    failures = records.problems(text, raw, data, name) if _doubtful(table, text, data) else []
+    if _doubtful(table, text, data):
+        failures = records.problems(text, raw, data, name, offset=offset)
     single = {failure.rule for failure in failures} <= {"record.long", "record.short"}
     aside = None
     if failures and single and lenient:
@@ -140,6 +138,34 @@ def first_record(text: bytes, data: DataSpec) -> list[str]:
     start = text[: 1 << 20].decode("utf-8", "replace").lstrip("\r\n")
     csv.field_size_limit(1 << 30)
     return next(csv.reader(io.StringIO(start, newline=""), **dialect(data)), [])
+
+
+def names_at_top(
+    text: bytes, data: DataSpec, name: str, above: bytes
+) -> tuple[list[str], list[str], dict[str, str]]:
+    """Return the column names as they stand in a text, as they are put right, and which were.
+
+    Args:
+        text: from the header on, or its beginning.
+        data: how it is read.
+        name: the part's.
+        above: what is passed over above it.
+
+    Raises:
+        DataRefused: they are no names, or the header is elsewhere.
+
+    """
+    first = first_record(text, data)
+    raw = first if data.header else list(data.names or ())
+    names, renamed, failures = header.clean_names(raw, name)
+    failures += diagnose.shape(text, first, raw, data, name)
+    if failures:
+        failures = titles.above(text[:HEAD], data, name) or failures
+    if data.skip_lines:
+        failures = skipped.misplaced(skipped.records_of(above, data), raw, data, name) or failures
+    if failures:
+        raise unreadable(failures, name)
+    return raw, names, renamed
 
 
 def dialect(data: DataSpec) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flows.data_spec import DataSpec
 
 SEPARATORS = (";", "\t", "|", ",", ":")
+HEAD = 1 << 16  # bytes in which a table below a title is looked for
 
 
 def failure(  # one problem of one file
@@ -105,8 +106,13 @@ def _nul(content: bytes, at: int, name: str) -> Failure:
     )
 
 
-def encoding(content: bytes, declared: str, name: str) -> list[Failure]:
-    """Return the failure of bytes that are not text in the declared encoding; [] if they are."""
+def encoding(
+    content: bytes, declared: str, name: str, *, lines: int = 0, offset: int = 0
+) -> list[Failure]:
+    """Return the failure of bytes that are not text in the declared encoding; [] if they are.
+
+    `lines` and `offset` count what stands above them in the file.
+    """
     try:
         content.decode(declared)
     except UnicodeDecodeError as error:
@@ -115,7 +121,7 @@ def encoding(content: bytes, declared: str, name: str) -> list[Failure]:
         at = 0
     else:
         return []
-    line = content.count(b"\n", 0, at) + 1
+    line = content.count(b"\n", 0, at) + 1 + lines
     found = content[at : at + 1].hex()
     fits = encodings.proposal(content)
     advice = "convert the file to UTF-8"
@@ -125,7 +131,7 @@ def encoding(content: bytes, declared: str, name: str) -> list[Failure]:
         advice = f'set encoding = "{fits.encoding}" in [data], which fits all bytes'
     elif fits:
         advice += f"; {fits.encoding} fits the bytes, but gives no words"
-    message = f"line {line:,} is not {declared} text: byte 0x{found} at offset {at:,}"
+    message = f"line {line:,} is not {declared} text: byte 0x{found} at offset {at + offset:,}"
     near = content[content.rfind(b"\n", 0, at) + 1 : at + 20].decode(
         fits.encoding if fits else "latin-1", "replace"
     )
@@ -142,7 +148,7 @@ def shape(
         return [
             failure("file.names", name, message, advice, row=1, value=data.separator.join(first))
         ]
-    if len(first) == 1 and (advice := other_separator(text, data)):
+    if len(first) == 1 and (advice := other_separator(text, data) or _below_a_title(text, data)):
         message = f"the separator is {data.separator!r}, which cuts the first record into one field"
         return [failure("file.separator", name, message, advice, value=first[0])]
     return []
@@ -160,6 +166,21 @@ def other_separator(text: bytes, data: DataSpec) -> str:
                 or f"it looks like {separator!r}: set separator = {toml_text(separator)} in [data]"
             )
     return best
+
+
+def _below_a_title(text: bytes, data: DataSpec) -> str:
+    """Return a hint where another separator cuts what stands below a title into a table."""
+    from flows import separators
+
+    start = text[:HEAD]
+    start = start[: start.rfind(b"\n") + 1] or start
+    cut = separators.best(start.decode("utf-8", "replace"))
+    if cut is None or cut.title is None or cut.separator == data.separator:
+        return ""
+    return (
+        f"it looks like {cut.separator!r} below a title: set separator = "
+        f"{toml_text(cut.separator)} and skip_lines = {data.skip_lines + cut.title.lines} in [data]"
+    )
 
 
 def toml_text(text: str) -> str:

@@ -15,7 +15,7 @@ from flows.verdict import ENDS
 if TYPE_CHECKING:
     from flows.run import Run
 
-READING = ("separator", "encoding", "quote", "header", "names", "sheet")
+READING = ("separator", "encoding", "quote", "skip_lines", "header", "names", "sheet")
 """How text files were read, kept with a version so that scoring reads them alike."""
 
 

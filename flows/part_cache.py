@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PARSED = ("text", "jsonl", "excel", "feed")
 """Kinds whose parsing takes longer than reading what was kept."""
-OPTIONS = ("separator", "encoding", "quote", "header", "names", "sheet")
+OPTIONS = ("separator", "encoding", "quote", "skip_lines", "header", "names", "sheet")
 FACTS = b"penstock"
 
 

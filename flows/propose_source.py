@@ -39,6 +39,8 @@ class Asked:
     """`name = formula`, one per derived column."""
     query: str | None = None
     sheet: str | None = None
+    skip_lines: int | None = None
+    """Lines above the header; None: as found."""
 
     @property
     def formulas(self) -> dict[str, str]:
@@ -66,7 +68,8 @@ class Asked:
     def options(self) -> dict[str, Any]:
         """The keys of `[data]` that are said."""
         sheet = int(self.sheet) if self.sheet and self.sheet.isdecimal() else self.sheet
-        said = {"query": self.query, "sheet": sheet, "derive": self.formulas or None}
+        said = {"query": self.query, "sheet": sheet, "skip_lines": self.skip_lines}
+        said |= {"derive": self.formulas or None}
         return {key: value for key, value in said.items() if value is not None}
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from expectations.failure import shown
 from flows import quarantine_store
+from flows.data_spec import DataSpec
 from flows.errors import DataRefused, SettingsError
 from flows.quarantine_effect import effect
 from flows.quarantine_store import READING
@@ -192,7 +193,8 @@ def _limits(
 
 def _notes(spec: Spec, index: Mapping[str, Any]) -> list[str]:
     now = spec.data.model_dump(mode="json", include=set(READING))
-    changed = [f"data.{key}" for key in READING if index["reading"].get(key) != now.get(key)]
+    then = DataSpec(source="-", target="-").model_dump(mode="json") | index["reading"]
+    changed = [f"data.{key}" for key in READING if then[key] != now[key]]
     if not changed:
         return []
     said = (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 VERSION = 1
 JUDGE = "validate"
 """The stage that holds rows against the contract."""
-READING = ("separator", "encoding", "quote", "header", "names")
+READING = ("separator", "encoding", "quote", "skip_lines", "header", "names")
 """Settings that say how a text is cut into cells: rows that are kept were cut by them."""
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from expectations.failure import Example, Failure
-from flows import diagnose
+from flows import diagnose, titles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,9 +53,14 @@ class Aside:
         return cls(width=values["width"], **listed, failures=failures)
 
 
-def problems(text: bytes, raw: list[str], data: DataSpec, name: str) -> list[Failure]:
-    """Return what is wrong with single records: too long, too short, an open quote."""
-    if failures := diagnose.encoding(text, "utf-8", name):
+def problems(
+    text: bytes, raw: list[str], data: DataSpec, name: str, *, offset: int = 0
+) -> list[Failure]:
+    """Return what is wrong with single records: too long, too short, an open quote.
+
+    `offset` counts the bytes of the file that are not in the text, all of them above it.
+    """
+    if failures := diagnose.encoding(text, "utf-8", name, lines=data.skip_lines, offset=offset):
         return failures
     lines = io.StringIO(text.decode(), newline="")
     return problems_in(lines, text[:HEAD], raw, data, name)
@@ -104,7 +109,7 @@ class _Widths:
         """Number, rule and text of each record of another width, where they are kept."""
         self.lines_of_one: list[str] = []
         self.last: list[str] = []
-        self.start_line = 1  # of the last record
+        self.start_line = 1  # of the last record, in the text
 
     def failures(self) -> list[Failure]:
         from flows.delimited import dialect
@@ -149,8 +154,9 @@ class _Widths:
             kept.append(Example(row=number, value=value, source=self.name))
 
     def _open_quote(self, number: int) -> Failure:
+        line = self.data.skip_lines + self.start_line
         message = (
-            f"a quote opened in record {number:,} (line {self.start_line:,}) is never closed, "
+            f"a quote opened in record {number:,} (line {line:,}) is never closed, "
             "so the rest of the file is one cell"
         )
         advice = 'close the quote; set quote = "" in [data] if quotes are ordinary characters here'
@@ -164,8 +170,12 @@ class _Widths:
 
     def _widths(self, width: int) -> list[Failure]:
         found = []
+        first = bool(self.long) and self.long[0].row == 1
+        if first or 2 * sum(self.counts.values()) > self.total:
+            found = titles.above(self.head, self.data, self.name)
+        if found:
+            return found
         if self.counts["long"]:
-            first = self.long[0].row == 1
             message = f"every record must have {width} fields as the header has; these have more"
             message += (
                 ", the first data record already: does the header lack a name?" if first else ""

@@ -133,18 +133,19 @@ class Chosen:
         from flows.data_spec import ColumnSpec, DataSpec
         from flows.settings import load_spec
 
+        schema = read_json(self.folder / "artifacts" / "schema.json")
         if spec:
-            return load_spec(spec).data
+            return _looked_for(load_spec(spec).data, schema)
         try:
             options = json.loads(self.version.tags.get("penstock.reading") or "{}")
         except ValueError:  # MLflow cuts long tags
             msg = f"how text was read for {self.said} is not whole; give its settings with --spec"
             raise PenstockError(msg) from None
-        schema = read_json(self.folder / "artifacts" / "schema.json")
         options["columns"] = {
             n: ColumnSpec(**keys) for n, keys in options.get("columns", {}).items()
         }
-        return DataSpec(source="-", target=schema["target"], **options)
+        data = DataSpec(source="-", target=schema["target"], **options)
+        return _looked_for(data, schema)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -226,6 +227,13 @@ class Scoring:
             "statuses": listed,
             "replaced_columns": replaced,
         }
+
+
+def _looked_for(data: DataSpec, schema: Mapping[str, Any]) -> DataSpec:
+    """Return the settings with the model's columns, by which a header is known where it is not due."""
+    if not data.skip_lines:
+        return data
+    return data.model_copy(update={"only": tuple(each["name"] for each in schema["columns"])})
 
 
 def _joined(source: pa.Schema, kept: list[str], added: pa.Schema) -> pa.Schema:

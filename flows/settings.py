@@ -32,6 +32,8 @@ OTHER_WORDS = {
     "batch_size": "batch",
     "n_trials": "trials",
     "timeout": "budget",
+    "skiprows": "skip_lines",
+    "skip": "skip_lines",
 }
 """What others call some of our keys."""
 LARGEST_FILE = 1_000_000  # bytes; a settings file is a page

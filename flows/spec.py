@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from flows.data_spec import DataSpec
 from flows.duration import check_cron, check_zone, seconds_of
 from flows.features_spec import FeaturesSpec
+from flows.file_kind import has_lines
 from flows.gate_spec import GateSpec
 from flows.leaks_spec import LeaksSpec
 from flows.section import Positive, Section, Seed, Share, Task, refuse
@@ -109,10 +110,10 @@ class TrainSpec(Section):
     """Epochs without a better validation loss before a member stops."""
     class_weight: Literal["none", "balanced"] = "none"
     """Whether rare classes weigh more in the loss; calibration has to make up for it."""
-    balance: Literal["none", "under", "over", "weights"] = "none"
+    balance: Literal["none", "under", "over", "weights", "stratify"] = "none"
     """How classes are balanced while networks train: each member drops other rows of common classes,
     draws rows of rare ones more often, or weighs these more. Answers are corrected to the true
-    shares inside the graph."""
+    shares inside the graph. "stratify" balances nothing: every batch has each class in its share."""
     log_target: Literal["auto"] | bool = "auto"
     """Whether a regression learns log(1 + y); "auto": where the target is heavy-tailed."""
     ensemble: Literal["greedy", "best"] = "greedy"
@@ -127,7 +128,7 @@ class TrainSpec(Section):
     def _consistent(self) -> TrainSpec:
         if self.heads is not None and self.network != "tabm":
             refuse("train.heads", f'needs network = "tabm", found "{self.network}"')
-        if self.balance != "none" and self.class_weight != "none":
+        if self.balance not in ("none", "stratify") and self.class_weight != "none":
             refuse(
                 "train.balance", f'and class_weight = "{self.class_weight}" do the same: give one'
             )
@@ -258,8 +259,15 @@ class Spec(Section):
             raise ValueError("decision.costs needs a classification, but task is regression")
         if self.train.balance != "none" and self.task == "regression":
             refuse("train.balance", "needs classes, but task is regression")
+        self._has_lines_to_skip()
         check_sweep(self)
         return self
+
+    def _has_lines_to_skip(self) -> None:
+        source = self.data.source
+        entries = [*((source,) if isinstance(source, str) else source), self.split.test_source]
+        if self.data.skip_lines and not any(entry and has_lines(entry) for entry in entries):
+            refuse("data.skip_lines", "needs a text file or a workbook; others have no such lines")
 
     @property
     def search(self) -> SweepSpec | None:

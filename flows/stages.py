@@ -69,6 +69,7 @@ READING = (
     "data.separator",
     "data.encoding",
     "data.quote",
+    "data.skip_lines",
     "data.header",
     "data.names",
     "data.outside",
@@ -197,7 +198,10 @@ STAGES = (
         name="assess",
         module="flows.assess",
         needs=("load", "validate", "split", "train", "export"),
-        settings=("data", "task", "train.seed", "decision", *ASSESSED),
+        settings=(
+            *("data", "task", "features.drop_outliers", "train.seed", "decision"),
+            *ASSESSED,
+        ),
         call=calls.assess,
     ),
 )

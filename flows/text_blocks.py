@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flows.delimited import BOMB_BYTES, BOMB_RATIO, squeezed
 from flows.file_kind import GZIP
 from flows.parts import refuse
+from flows.skipped import Skip, TooFewLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,17 +40,26 @@ class Blocks:
         self.bytes_read = 0
         self.quotes = 0
         self.size = path.stat().st_size
+        self.skip = Skip(data.skip_lines)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the text without a byte-order mark; raise Doubtful where it is odd."""
+        """Yield the text below `data.skip_lines`, without a byte-order mark; raise Doubtful where it is odd."""
         self.bytes_read = self.quotes = 0
         quote = self.data.quote.encode()
+        try:
+            for block in self.skip.below(self._plain()):
+                if quote:
+                    self.quotes += block.count(quote)
+                yield block
+        except TooFewLines as error:
+            raise Doubtful(str(error)) from None
+
+    def _plain(self) -> Iterator[bytes]:
+        """Yield all text; raise Doubtful where it is odd."""
         text = self._decoded(self._unpacked(self._raw()))
         for block in _squeezed(text) if self.data.separator == " " else text:
             if b"\0" in block:
                 raise Doubtful("NUL bytes")
-            if quote:
-                self.quotes += block.count(quote)
             yield block
 
     def _raw(self) -> Iterator[bytes]:
@@ -87,7 +97,8 @@ class Blocks:
             rest, size = worker.unconsumed_tail, size + len(piece)
             if size > BOMB_BYTES and size > BOMB_RATIO * self.bytes_read:
                 raise Doubtful("gzip data of an absurd ratio")
-            yield piece
+            if piece:
+                yield piece
 
     def _decoded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Yield UTF-8; where the text is UTF-8 already, Arrow verifies it."""

@@ -10,16 +10,18 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from flows import diagnose, header, records
+from flows import diagnose, records
 from flows.delimited import (
     LARGEST_BLOCK,
     first_record,
     long_cells,
+    names_at_top,
     read_text,
     stripped,
     unpacked,
     unreadable,
 )
+from flows.skipped import nothing_below
 from flows.text_blocks import Blocks, Doubtful, Stream
 
 if TYPE_CHECKING:
@@ -54,17 +56,17 @@ class Text:
         except Doubtful as reason:
             self._look_closely(data, str(reason))
             raise
+        if data.skip_lines and not head.strip():
+            raise unreadable([nothing_below(data, part.name)], part.name)
         if failures := diagnose.whole(head, data, part.name):
             raise unreadable(failures, part.name)
         first = first_record(head, data)
         if not data.header and data.names and len(first) == len(data.names) - 1:
             names = tuple(name for name in data.names if name != data.target)
             data = data.model_copy(update={"names": names})  # rows to be scored lack the target
-        self.data, self.raw = data, first if data.header else list(data.names or ())
-        self.names, self.renamed, failures = header.clean_names(self.raw, part.name)
-        failures += diagnose.shape(head, first, self.raw, data, part.name)
-        if failures:
-            raise unreadable(failures, part.name)
+        above = self.blocks.skip.above
+        self.data = data
+        self.raw, self.names, self.renamed = names_at_top(head, data, part.name, above)
 
     @property
     def schema(self) -> pa.Schema:

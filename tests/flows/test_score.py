@@ -72,6 +72,23 @@ def test_text_and_parquet_in_text_and_parquet_out_answer_alike(home, rows, tmp_p
         assert other["probability_yes"].sub(first["probability_yes"]).abs().max() < 1e-6
 
 
+def test_lines_above_the_header_are_passed_over_as_the_settings_say(home, rows, tmp_path):
+    first, plain = scored(rows, tmp_path)
+    settings = home.folder / "titled.toml"
+    text = (home.folder / "spec.toml").read_text("utf-8")
+    settings.write_text(text.replace("[data]", "[data]\nskip_lines = 2"), encoding="utf-8")
+    titled = tmp_path / "titled.csv"
+    titled.write_text("To be scored\n\n" + (tmp_path / "in.csv").read_text("utf-8"), "utf-8")
+    done = score(MODEL, titled, tmp_path / "titled.parquet", spec=settings)
+    assert done["statuses"] == first["statuses"]
+    assert pd.read_parquet(tmp_path / "titled.parquet").equals(plain)
+    with pytest.raises(
+        DataRefused, match=r"must be line 3 \(data.skip_lines = 2\), but it is line 1"
+    ):
+        score(MODEL, tmp_path / "in.csv", tmp_path / "no.parquet", spec=settings)
+    settings.unlink()
+
+
 def test_the_file_says_which_version_answered(home, rows, tmp_path):
     import pyarrow.parquet as pq
 

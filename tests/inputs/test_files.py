@@ -79,6 +79,10 @@ REFUSED = {
         longer(1),
         ["table.csv record 1: 6 fields: ", "does the header lack a name?"],
     ),
+    "14 a title above the header": (
+        f"Sizes of March\nmade on 1 April\n\n{TEXT}",
+        ["table.csv", "3 lines above the header look like a title", "set skip_lines = 3 in [data]"],
+    ),
     "15 record too short": (
         shorter(30),
         ["table.csv record 30: 4 fields: ", "must have 5 fields", "correct the records"],
@@ -173,6 +177,14 @@ def test_7_a_byte_order_mark_is_not_part_of_the_first_name(case):
     contract = (case.folder / "case.contract.toml").read_text("utf-8")
     assert '[columns."size"]' in contract
     case.handled("the mark is no part of the first name: the column is size")
+
+
+@numbered("14 a title above the header, and its lines in the settings")
+def test_14_the_lines_of_a_title_are_passed_over(case):
+    case.data = "skip_lines = 3"
+    facts = case.write(f"Sizes of March\nmade on 1 April\n\n{TEXT}").check()
+    assert facts["rows"] == 80
+    case.handled(f"with skip_lines = 3 it is no part of the table: {facts['sentence']}")
 
 
 LINE_ENDS = {"10 CRLF line ends": ("\r\n",), "10 lone CR line ends": ("\r",)}
