@@ -57,6 +57,9 @@ def init(
     ] = None,
     query: Annotated[str | None, typer.Option(help="The rows of a database: a SELECT.")] = None,
     sheet: Annotated[str | None, typer.Option(help="The sheet of a workbook.")] = None,
+    skip_lines: Annotated[
+        int | None, typer.Option(min=0, help="Lines above the header; left out: as found.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Overwrite settings that exist.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +68,7 @@ def init(
         from flows.begin import begin
         from flows.propose_source import Asked
 
-        asked = Asked(derive=derive or (), query=query, sheet=sheet)
+        asked = Asked(derive=derive or (), query=query, sheet=sheet, skip_lines=skip_lines)
         done = begin(
             source, target=target, test=test, names=names, name=name, force=force, asked=asked
         )
@@ -76,7 +79,7 @@ def init(
             print(f"  {line}")
         for line in done["warnings"]:
             print(f"  warning: {line}")
-        print(f"wrote {done['settings']} and {done['contract']}")
+        print(f"wrote {' and '.join(filter(None, (done['settings'], done['contract'])))}")
         print(f"next: penstock run {shlex.quote(done['settings'])}")
 
 

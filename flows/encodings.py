@@ -11,9 +11,15 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from expectations.failure import shown
 from flows.wordlike import plausible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Place = Callable[[int], tuple[int, int]]
 
 CANDIDATES = ("cp949", "cp932", "euc_jp", "gb18030", "big5", "cp1252", "cp1250", "cp1251",
               "koi8-r", "cp1253", "cp1254", "cp850", "latin-1")  # fmt: skip
@@ -90,8 +96,11 @@ def is_utf8(content: bytes) -> bool:
     return True
 
 
-def proposal(content: bytes) -> Proposal | None:
-    """Return the encoding that most likely made the bytes; None for UTF-8, and where none fits."""
+def proposal(content: bytes, place: Place | None = None) -> Proposal | None:
+    """Return the encoding that most likely made the bytes; None for UTF-8, and where none fits.
+
+    `place` says where in the file a byte of `content` stands; left out: where it stands there.
+    """
     if name := marked(content):
         if name == "utf-8":
             return None
@@ -107,18 +116,18 @@ def proposal(content: bytes) -> Proposal | None:
         return None
     best = found[0]
     believed = best.score >= BELIEVED
-    return Proposal(encoding=best.encoding, why=_evidence(content, found), believed=believed)
+    return Proposal(encoding=best.encoding, why=_evidence(content, found, place), believed=believed)
 
 
-def _evidence(content: bytes, found: list[Reading]) -> str:
+def _evidence(content: bytes, found: list[Reading], place: Place | None) -> str:
     """Say which bytes are no UTF-8, how they read, and what else would have fitted."""
     at = first_odd(content)
-    line = content.count(b"\n", 0, at) + 1
+    line, offset = place(at) if place else (content.count(b"\n", 0, at) + 1, at)
     end = at
     while end < len(content) and content[end] > 0x7F and end < at + 6:
         end += 1
     best = found[0]
-    said = f"line {line:,} holds the bytes {content[at:end].hex(' ')} (offset {at:,}), which are no UTF-8; "
+    said = f"line {line:,} holds the bytes {content[at:end].hex(' ')} (offset {offset:,}), which are no UTF-8; "
     said += f"as {best.encoding} the line reads {_start(best.sample)}"
     also = [f"{r.encoding} ({_start(r.sample)})" for r in found[1:] if _rival(r, best)]
     if also:

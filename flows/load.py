@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from expectations.failure import Failure, describe, shown
 from flows.errors import DataRefused
 from flows.growth import grown
+from flows.heads import header_of
 from flows.memory import refuse_too_large
 from flows.parts import Part, find_parts, refuse
 from flows.quarantine_records import kept
@@ -46,12 +47,14 @@ def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> di
         DataRefused: a source cannot be read, or its columns are not what the settings name.
 
     """
-    refuse_too_large([part for part, _ in _parts(spec)], spec.data)
-    sides = _sides(spec)
+    refuse_too_large([part for part, _ in parts_of(spec)], spec.data)
+    sides = sides_of(spec)
     if failures := named_columns(spec, sides[0][0].columns):
-        raise DataRefused(
-            f"the columns named in the settings must exist:\n{describe(failures)}", failures
-        )
+        absent = [f.column for f in failures if f.rule == "columns.missing" and f.column]
+        first = sides[0][0].streams[0].part
+        elsewhere = header_of(first, spec.data, absent) if absent else ""
+        text = f"the columns named in the settings must exist:\n{describe(failures)}{elsewhere}"
+        raise DataRefused(text, failures)
     while True:
         facts = _written(spec, sides, out)
         if not any(side.late for side, _ in sides):
@@ -77,7 +80,7 @@ def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> di
     return {**facts, "notes": [*facts["notes"], *growth["notes"]], **said}
 
 
-def _sides(spec: Spec) -> list[tuple[Source, bool]]:
+def sides_of(spec: Spec) -> list[tuple[Source, bool]]:
     """Open what is learned from, and the given test file where there is one."""
     train = open_source(spec.data.source, spec.data, spec.folder)
     if not spec.split.test_source:
@@ -105,7 +108,7 @@ def _written(spec: Spec, sides: list[tuple[Source, bool]], out: Path) -> dict[st
             tables = side.tables(schema, names)
             if sample and not given:
                 tables = sample.of(tables, schema.names)
-            for table in _marked(tables, given):
+            for table in marked(tables, given):
                 given_rows += given * table.num_rows
                 found.add(table)
                 writer.write(table)
@@ -117,7 +120,8 @@ def _written(spec: Spec, sides: list[tuple[Source, bool]], out: Path) -> dict[st
     return facts
 
 
-def _marked(tables: Iterator[pa.Table], given: bool) -> Iterator[pa.Table]:
+def marked(tables: Iterator[pa.Table], given: bool) -> Iterator[pa.Table]:
+    """Yield tables whose rows say whether they are given test rows."""
     import numpy as np
     import pyarrow as pa
 
@@ -154,12 +158,13 @@ def source_digest(spec: Spec) -> dict[str, Any]:
         DataRefused: a source is not there or is no table.
 
     """
-    found = [{"name": p.name, "given": g, "sha256": digest_of(p)} for p, g in _parts(spec)]
-    volatile = any(part.kind == "function" for part, _ in _parts(spec))
+    found = [{"name": p.name, "given": g, "sha256": digest_of(p)} for p, g in parts_of(spec)]
+    volatile = any(part.kind == "function" for part, _ in parts_of(spec))
     return {"digest": _digest(found), "volatile": volatile, "parts": found}
 
 
-def _parts(spec: Spec) -> list[tuple[Part, bool]]:
+def parts_of(spec: Spec) -> list[tuple[Part, bool]]:
+    """Return the parts of the source and of the given test file, and whether they are of that."""
     data, folder = spec.data, spec.folder
     options: Any = {"outside": data.outside, "lenient": True, "data": data}
     parts = [(p, False) for p in find_parts(data.source, folder=folder, **options)]

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 import tempfile
 from dataclasses import dataclass, field
@@ -20,17 +19,19 @@ from expectations.failure import shown
 from flows import marks, missing, roles
 from flows.data_spec import ColumnSpec, DataSpec
 from flows.errors import SettingsError
-from flows.load import load
 from flows.parts import find_parts
-from flows.propose_source import Asked, mapped, with_derived, without_answers
+from flows.propose_lines import writing_of
+from flows.propose_rows import Rows, rows_of, too_large
+from flows.propose_source import Asked, mapped, without_answers
 from flows.settings_text import Draft
 from flows.sniff import Writing, sniff
-from flows.spec import Spec
 from flows.union import open_source
 from flows.units import units
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
+
+    from flows.glance import Glance
 
 
 SWEEP = {"trials": 32, "budget": "10m"}
@@ -46,6 +47,10 @@ class Proposal:
     decisions: list[str] = field(default_factory=list)
     """One sentence per decision, with its reason."""
     warnings: list[str] = field(default_factory=list)
+    glance: Glance | None = None
+    """What was seen of a large source; None: all of it."""
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    """Of the rows that were looked at, by the settings that are proposed."""
 
 
 def propose(
@@ -58,6 +63,7 @@ def propose(
     id: list[str] | None = None,  # noqa: A002 - the settings' own word
     name: str | None = None,
     asked: Asked | None = None,
+    place: Path | None = None,
 ) -> Proposal:
     """Return settings for `source` that can be run as they are.
 
@@ -69,13 +75,21 @@ def propose(
         names: the columns of a file without a header.
         id: columns that identify a row.
         name: name of the experiment and the model; left out: from the file's name.
-        asked: derived columns, a query, a sheet.
+        asked: derived columns, a query, a sheet, lines above the header.
+        place: a folder for the rows that are looked at (`propose_rows.NAME`); left out: they are
+            thrown away.
 
     Raises:
         DataRefused: the data cannot be read, or has too few rows of its classes.
         SettingsError: the target or an id is no column of the data.
 
     """
+    if place is None:
+        with tempfile.TemporaryDirectory() as thrown_away:
+            return propose(
+                source, target, folder=folder, test=test, names=names, id=id, name=name,
+                asked=asked, place=Path(thrown_away),
+            )  # fmt: skip
     entry = written_path(source, folder)
     given = (asked or Asked()).options
     writing = _writing(entry, folder, names, given)
@@ -96,27 +110,34 @@ def propose(
     warnings = _names_given(names, writing)
     if test is not None:
         warnings += _given_test(test, draft, folder)
-    decided, warned = _decided(draft, folder)
+    rows = rows_of(draft, folder, place)
+    decided, warned, profile = _decided(draft, rows)
+    if rows.glance is not None:
+        decided = [*rows.said, *decided]
+        warned += too_large(draft, folder)
     draft.sweep = dict(SWEEP)
     draft.why["sweep.trials"] = "settings that are tried before the training; without [sweep]: none"
     draft.why["sweep.budget"] = "the longest that they may take"
     said, warnings = said + decided, warnings + warned
     draft.remarks = warnings
-    return Proposal(stem=stem, settings_text=draft.text(), decisions=said, warnings=warnings)
+    return Proposal(
+        stem=stem, settings_text=draft.text(), decisions=said, warnings=warnings,
+        glance=rows.glance, profile=profile,
+    )  # fmt: skip
 
 
-def _decided(draft: Draft, folder: Path) -> tuple[list[str], list[str]]:
-    """Settle from the data how cells are read and what columns are; return it, and warnings."""
-    profile, table = _profile(draft, folder)
+def _decided(draft: Draft, rows: Rows) -> tuple[list[str], list[str], dict[str, Any]]:
+    """Settle from the data how cells are read and what columns are; return it, warnings, and a profile."""
+    profile, table = rows.profile(draft)
     said = [*roles.one_spelling(draft, profile), *units(draft, profile, table)]
     if said:
-        profile, table = _profile(draft, folder)
+        profile, table = rows.profile(draft)
     absent, likely = missing.declare(draft, profile, table)
     written = [*marks.numbers(draft, profile, table), *marks.dates(draft, profile, table)]
     if absent or written:
-        profile, table = _profile(draft, folder)
+        profile, table = rows.profile(draft)
     said = [*said, *roles.decide(draft, profile, table), *written, *absent]
-    return said, [*likely, *roles.warn(draft, profile, table)]
+    return said, [*likely, *roles.warn(draft, profile, table)], profile
 
 
 def written_path(source: str, folder: Path) -> str:
@@ -159,10 +180,9 @@ def _name(text: str) -> str:
 
 
 def _writing(entry: str, folder: Path, names: list[str] | None, given: dict[str, Any]) -> Writing:
-    parts = find_parts(entry, folder=folder, data=DataSpec(source=entry, target="-", **given))
-    if parts[0].kind != "text":
-        return Writing()
-    return sniff(parts[0], names=names, others=parts[1:])
+    data = DataSpec(source=entry, target="-", **given)
+    parts = find_parts(entry, folder=folder, data=data)
+    return writing_of(parts, data, names=names, skip=given.get("skip_lines"))
 
 
 def _columns(
@@ -218,7 +238,7 @@ def _given_test(test: str, draft: Draft, folder: Path) -> list[str]:
     target = draft.data["target"]
     parts = find_parts(entry, folder=folder, key="--test")
     if parts[0].kind == "text":
-        writing = sniff(parts[0], names=options.get("names"))
+        writing = sniff(parts[0], names=options.get("names"), skip=options.get("skip_lines", 0))
         lacks = target not in (writing.header or options.get("names", []))
         if not lacks and options.get("names") and writing.width != len(options["names"]):
             lacks = True
@@ -232,17 +252,3 @@ def _given_test(test: str, draft: Draft, folder: Path) -> list[str]:
     draft.split |= {"by": "given", "test_source": entry}
     draft.why["split.by"] = "the test file was given"
     return []
-
-
-def _profile(draft: Draft, folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Read and profile the data as a run would, in a folder that is thrown away."""
-    from flows.analyze import analyze
-    from flows.tables import read_parquet
-
-    spec = Spec.model_validate({**draft.values(), "path": folder / "proposed.toml"})
-    with tempfile.TemporaryDirectory() as place:
-        out = Path(place)
-        load(spec, out)
-        analyze(spec, out / "table.parquet", out)
-        profile = json.loads((out / "profile.json").read_text(encoding="utf-8"))
-        return profile, with_derived(read_parquet(out / "table.parquet"), spec, profile)

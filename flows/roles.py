@@ -10,6 +10,7 @@ import numpy as np
 from expectations.failure import Failure, describe, shown
 from flows import leaks_init
 from flows.errors import DataRefused
+from flows.group_like import group_like
 from flows.in_order import in_order
 from flows.spec import SplitSpec
 from flows.split import fold_count
@@ -27,6 +28,7 @@ ID_NAME = re.compile(
 )
 CAMEL_ID = re.compile(r"[a-z](Id|ID)$")
 DEFAULT_FRACTION = 0.01
+SURELY = 3  # standard deviations of a count, by which it may be larger among so many other rows
 
 
 def decide(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
@@ -36,7 +38,7 @@ def decide(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> lis
         *_kinds(profile),
         *_id(draft, profile),
         *_drop(draft, profile, table),
-        *_rare(draft, table),
+        *_rare(draft, profile, table),
         *_fraction(draft, profile),
     ]
 
@@ -56,6 +58,7 @@ def warn(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[
         for alarm in profile.get("alarms", ())
         if alarm["kind"] not in handled and alarm.get("column") not in settled
     ]
+    found += group_like(draft, profile, table)
     return [*found, *in_order(draft, profile, table), *leaks_init.suspects(draft, profile, table)]
 
 
@@ -99,7 +102,7 @@ def _id(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
         return [f"id: {', '.join(map(shown, draft.data['id']))}, as given"]
     for column in _features(profile):
         name = column["name"]
-        alone = column["missing"] == 0 and column["distinct"] == profile["rows"]
+        alone = _alone(column, profile)
         counts = "row_number" in (column.get("flags") or ()) and column["position"] == 0
         named = bool(ID_NAME.search(name) or CAMEL_ID.search(name))
         whole = column["seen"] in ("integer", "text", "category") or counts
@@ -111,6 +114,13 @@ def _id(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
             draft.why["data.id"] = why
             return [f"id: {shown(name)}: {why}"]
     return []
+
+
+def _alone(column: Mapping[str, Any], profile: Mapping[str, Any]) -> bool:
+    """Whether every row has a value of its own, of those that were not looked at too."""
+    if profile.get("of"):
+        return bool((column.get("all") or {}).get("unique"))
+    return column["missing"] == 0 and column["distinct"] == profile["rows"]
 
 
 def _drop(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
@@ -150,14 +160,14 @@ def one_spelling(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
     return [f"labels: one label written in two ways is replaced: {pairs}"]
 
 
-def _rare(draft: Draft, table: pd.DataFrame) -> list[str]:
+def _rare(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
     """Keep classes that are too small to be judged on the train side, and say so."""
     if draft.head.get("task") not in ("binary", "multiclass"):
         return []
     target = draft.data["target"]
     given = draft.split.get("by") == "given"
     rows: Any = table[~table["__given__"]]
-    folds = fold_count(SplitSpec(), len(rows))
+    folds = fold_count(SplitSpec(), profile.get("of") or len(rows))
     needed = (folds or 2) + (0 if given else 1)
     replaced = draft.columns.get(target, {}).get("replace", {})
     labels = rows[target].astype(object).where(rows[target].notna()).replace(replaced)
@@ -197,13 +207,16 @@ def _unjudgeable(target: str, counts: pd.Series, small: int, needed: int) -> Dat
 
 def _fraction(draft: Draft, profile: Mapping[str, Any]) -> list[str]:
     """Allow for the bad rows that are there already, and say how many they are."""
-    target, rows = profile.get("target") or {}, max(profile["rows"], 1)
+    target, rows = profile.get("target") or {}, max(profile.get("drawn") or profile["rows"], 1)
     bad = int(target.get("missing") or 0) + int(target.get("untypable") or 0)
     bad += max((int(c.get("untypable") or 0) for c in _features(profile)), default=0)
+    if profile.get("of"):  # in all rows there may be more
+        bad += round(SURELY * bad**0.5)
     if bad <= DEFAULT_FRACTION * rows or bad > rows / 2:
         return []
     allowed = float(np.ceil(bad / rows * 120) / 100)
-    why = f"{bad:,} of {rows:,} rows have no usable target or a cell that does not fit its column"
+    surely = "up to " if profile.get("of") else ""
+    why = f"{surely}{bad:,} of {rows:,} rows have no usable target or a cell that does not fit its column"
     draft.data["max_fraction"] = min(allowed, 0.5)
     draft.why["data.max_fraction"] = why
     return [f"max_fraction: {draft.data['max_fraction']}: {why}"]

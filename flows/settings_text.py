@@ -24,6 +24,8 @@ class Draft:
     """Comment by dotted key, such as `data.id` or `columns.age`."""
     remarks: list[str] = field(default_factory=list)
     """Sentences for the end of the file: what was seen and left to the person."""
+    looked_at: str = ""
+    """How much of a large source was looked at; empty: all of it."""
 
     def values(self) -> dict[str, Any]:
         """Return the settings as the reader of TOML would."""
@@ -33,7 +35,8 @@ class Draft:
 
     def text(self) -> str:
         """Return the file."""
-        lines = ["# Proposed by `penstock init`; every line is yours to change.", ""]
+        lines = ["# Proposed by `penstock init`; every line is yours to change."]
+        lines += [*_comment(self.looked_at), ""]
         lines += self._keys(self.head, "")
         lines += ["", "[data]", *self._keys(self.data, "data.")]
         if self.split:

@@ -42,7 +42,7 @@ def flag(column: dict[str, Any], cells: np.ndarray, codes: np.ndarray, role: str
     unique = present == rows >= UNIQUE_ROWS and column["distinct"] == rows
     if unique and column["kind"] == "integer" and np.all(np.diff(codes) == 1):
         flags.append("row_number")
-    if unique and (column["kind"] == "text" or (column["kind"] == "integer" and _like_id(codes))):
+    if unique and (column["kind"] == "text" or (column["kind"] == "integer" and _counts(codes))):
         flags.append("identifier")
     if role == "feature":
         column["suggest"] = _suggestion(column)
@@ -55,10 +55,13 @@ def _share_of_commonest(column: dict[str, Any], present: int) -> float:
     return (column["levels"][0][1] if column["levels"] else median) / present
 
 
-def _like_id(codes: np.ndarray) -> bool:
+def _counts(codes: np.ndarray) -> bool:
+    return like_id(float(codes.min()), float(codes.max()), len(codes))
+
+
+def like_id(low: float, high: float, count: int) -> bool:
     """Whether distinct whole numbers count something: dense, or all of one length from 4 on."""
-    low, high = float(codes.min()), float(codes.max())
-    dense = len(codes) / (high - low + 1) > 0.5
+    dense = count / (high - low + 1) > 0.5
     return low >= 0 and (dense or (low >= 1_000 and len(str(int(low))) == len(str(int(high)))))
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from flows.errors import DataRefused, SettingsError
 from flows.propose import propose, stem_of
+from flows.propose_source import Asked
 from flows.settings import load_spec
 from flows.settings_text import key_text, value_text
 
@@ -305,12 +306,14 @@ def test_codes_are_no_numbers_with_a_sign(tmp_path):
     assert not any("holds numbers with a sign" in said for said in proposal.warnings)
 
 
-def test_a_title_above_the_table_is_told_from_a_header(tmp_path):
-    text = "Sales of March\nmade on 1 April\n\n" + table().to_csv(index=False)
+def test_a_title_above_rows_without_a_header_is_left_to_the_person(tmp_path):
+    text = "Sales of March\nmade on 1 April\n\n" + table().to_csv(index=False, header=False)
     (tmp_path / "shop.csv").write_text(text, encoding="utf-8")
     with pytest.raises(DataRefused, match="remove what stands above the header") as refused:
         propose("shop.csv", "bought", folder=tmp_path)
     assert "the first 2 (Sales of March; made on 1 April) have fewer" in str(refused.value)
+    _, spec = proposed(tmp_path, "shop.csv", "4", asked=Asked(skip_lines=3))
+    assert (spec.data.skip_lines, spec.data.header) == (3, False)
 
 
 def test_a_header_that_lacks_a_name_is_told_from_a_title(tmp_path):

@@ -69,10 +69,12 @@ def races(own_desk, publishers, sound):
     return Races(own_desk, publishers, sound)
 
 
+@pytest.mark.slow
 def test_two_promoters_at_once_leave_the_better_one_in_service(races):
     races.of_two_models(0)
 
 
+@pytest.mark.slow
 def test_two_processes_that_publish_the_same_make_one_version(races):
     races.of_one_key(0)
 
