@@ -33,6 +33,8 @@ class Counted:
     """Whether a value occurs twice."""
     in_steps: bool
     """Whether it counts the rows one by one."""
+    exact: bool = True
+    """Whether all values were followed; else a repeat may have gone by unseen."""
 
     @property
     def unique(self) -> bool:
@@ -77,6 +79,7 @@ class Distinct:
         return Counted(
             rows=self.rows, present=self.present, distinct=distinct,
             repeats=followed > len(self._values), in_steps=self._in_steps and self.rows > 1,
+            exact=not self._bits,
         )  # fmt: skip
 
     def _steps(self, cells: pa.ChunkedArray) -> bool:
@@ -110,6 +113,11 @@ class Distinct:
             self._values, self._sizes = kept, self._sizes[: len(kept)]
 
 
+def hashed(cells: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Return a hash of each cell that holds something."""
+    return _hashes(_there(cells))
+
+
 def _there(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the cells that hold something."""
     import pyarrow as pa
@@ -126,13 +134,13 @@ def _hashes(cells: pa.ChunkedArray) -> NDArray[np.uint64]:
     import pandas as pd
     import pyarrow as pa
 
-    hashed: Any = pd.util.hash_array  # pyright: ignore[reportAttributeAccessIssue]
+    of: Any = pd.util.hash_array  # pyright: ignore[reportAttributeAccessIssue]
     if not pa.types.is_string(cells.type):
-        return hashed(cells.to_numpy())
+        return of(cells.to_numpy())
     coded = cells.combine_chunks().dictionary_encode()
     texts = np.asarray(coded.dictionary.to_pylist(), object)
     return (
-        hashed(texts, categorize=False)[coded.indices.to_numpy()]
+        of(texts, categorize=False)[coded.indices.to_numpy()]
         if len(texts)
         else np.empty(0, np.uint64)
     )

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +17,13 @@ import numpy as np
 from expectations.leaks_sides import CAMEL, ID_LIKE, LEAST_VALUES
 from flows.column_options import reading_of, role_of
 from flows.describe import TEXT_LENGTH, TEXT_SHARE
-from flows.distinct import Counted, Distinct
+from flows.distinct import Counted, Distinct, hashed
 from flows.kinds import infer
-from flows.load import marked, parts_of, sides_of
+from flows.load import aside_of, marked, parts_of, sides_of
 from flows.odd_rows import OddRows
 from flows.part_size import Size, size_of
 from flows.part_types import schema_of
+from flows.quarantine_records import kept
 from flows.spread import Spread
 from flows.suspicions import MANY_LEVELS, like_id
 
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
 
 WHOLE, CELLS = 8_000_000, 4_000_000
 LEAST, MOST = 20_000, 100_000  # rows that are drawn of a large source
-AT_ONCE = 16_384  # rows that go by together
+BYTES, FEWEST = 400_000_000, 2_000  # of drawn rows, however long their texts; rows at least
+AT_ONCE, BYTES_AT_ONCE = 16_384, 1 << 26  # rows and bytes that go by together
+VALUES, LEAST_FOLLOWED = 1 << 22, 1 << 16  # that are followed, of all columns and of one
+SETTLED = 3  # columns without a repeat among the values followed, of which all values are compared
 TRIED = 1_000  # cells that tell what a column's values are
 DIFFER = 0.5  # share of different values from which it must be known whether one occurs twice
 
@@ -56,6 +60,8 @@ class Glance:
     """Of the rows that were looked at (n,): whether they were drawn, and not chosen."""
     counted: Mapping[str, Counted] = field(default_factory=dict)
     """What all rows say, by column."""
+    aside: int = 0
+    """Records of another width, of all; they are no rows."""
 
     @property
     def said(self) -> str:
@@ -65,6 +71,8 @@ class Glance:
             f"{len(self.drawn):,} of {self.rows:,} rows were looked at: {int(self.drawn.sum()):,} drawn "
             f"evenly from all of the source, and {chosen:,} that show what these lack; counts are of "
             "these rows"
+            + f"; {self.aside:,} records of another width are set aside"
+            * bool(self.aside)
         )
 
     def correct(self, profile: dict[str, Any], table: pd.DataFrame) -> None:
@@ -78,12 +86,15 @@ class Glance:
         for alarm in profile["alarms"]:
             if alarm["kind"] == "duplicate_rows":
                 alarm["message"] += ", of those that were looked at: in all there may be more"
+            if alarm["kind"] == "duplicate_column":
+                alarm["message"] += " that was looked at"
 
 
 def rows_to_look_at(spec: Spec) -> int | None:
     """Return of how many rows a large source is known; None: it is looked at as a whole."""
     size = sum((size_of(part, spec.data) for part, _ in parts_of(spec)), Size())
     most = min(max(CELLS // max(size.columns, 1), LEAST), MOST)
+    most = min(most, max(BYTES * size.rows // max(size.bytes, 1), FEWEST))
     return most if size.rows * size.columns > WHOLE and size.rows > most else None
 
 
@@ -91,7 +102,7 @@ def glance(spec: Spec, most: int, path: Path) -> Glance:
     """Write `most` rows of the source to `path`, drawn evenly, and those that show what these lack.
 
     Raises:
-        DataRefused: a source cannot be read.
+        DataRefused: a source cannot be read, or has too many records of another width.
 
     """
     from flows.tables import Writer
@@ -102,12 +113,15 @@ def glance(spec: Spec, most: int, path: Path) -> Glance:
         if not any(side.late for side, _ in sides):
             break
         sides = [(side.mended() if side.late else side, given) for side, given in sides]
+    aside = kept(*aside_of(sides), spec.data, path.parent)
     table, drawn = _together(spread, odd)
     with Writer(path, table.schema) as writer:
         writer.write(table)
     doubtful = [name for name in odd.columns if _is_doubtful(spec, name, table[name])]
     counted = _counted(sides, doubtful) if doubtful else {}
-    return Glance(rows=spread.seen, drawn=drawn, counted=counted)
+    return Glance(
+        rows=spread.seen, drawn=drawn, counted=counted, aside=int(aside.get("records", 0))
+    )
 
 
 def _gone_by(spec: Spec, sides: Sides, most: int) -> tuple[Spread, OddRows]:
@@ -128,7 +142,8 @@ def _at_least(rows: int, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
-        if sum(one.num_rows for one in waiting) >= rows:
+        size = sum(one.nbytes for one in waiting)
+        if size >= BYTES_AT_ONCE or sum(one.num_rows for one in waiting) >= rows:
             yield table if len(waiting) == 1 else pa.concat_tables(waiting).combine_chunks()
             waiting = []
     if waiting:
@@ -174,12 +189,25 @@ def _is_doubtful(spec: Spec, name: str, cells: pa.ChunkedArray) -> bool:
 def _counted(sides: Sides, names: list[str]) -> dict[str, Counted]:
     """Count the values of some columns in all rows."""
     schema = schema_of([side for side, _ in sides], names)
-    found = {name: Distinct() for name in names}
+    found = {name: Distinct(most=max(VALUES // len(names), LEAST_FOLLOWED)) for name in names}
     for side, _ in sides:
         for table in side.tables(schema, names):
             for name, column in found.items():
                 column.add(table[name])
-    return {name: column.counted() for name, column in found.items()}
+    known = {name: column.counted() for name, column in found.items()}
+    open_ = [name for name, counted in known.items() if counted.unique and not counted.exact]
+    for place, name in enumerate(open_):  # no value was seen twice, but not all were followed
+        repeats = place >= SETTLED or _repeats(sides, name)
+        known[name] = replace(known[name], repeats=repeats)
+    return known
+
+
+def _repeats(sides: Sides, name: str) -> bool:
+    """Whether a value occurs twice in all rows: eight bytes of each row are in memory."""
+    schema = schema_of([side for side, _ in sides], [name])
+    parts = [hashed(t[name]) for side, _ in sides for t in side.tables(schema, [name])]
+    hashes = np.sort(np.concatenate(parts))
+    return bool((hashes[1:] == hashes[:-1]).any())
 
 
 def _correct(column: dict[str, Any], known: Counted, cells: pd.Series) -> None:

@@ -30,6 +30,7 @@ SURELY = re.compile(r"(?i:(^|[\W_])(ids?|uuid|guid)$|아이디$)|[a-z](Id|ID)$")
 SHARE = 0.002  # different values per row, from which a name is believed
 MANY = 100  # different values, from which a vague name and values alone are
 LENGTHS = (5, 16)  # digits of ids that are told by their values
+LONG, DENSE = 6, 0.05  # digits from which numbers are, however many of those between occur
 EVEN = 0.1  # of the span: how far the quantiles of an even spread may be off
 TOLD = 3  # columns
 AS_IT_IS = {
@@ -41,7 +42,7 @@ AS_IT_IS = {
 
 def group_like(draft: Draft, profile: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
     """Name columns that look like an id that repeats, and what is good for them."""
-    if draft.data.get("group"):
+    if draft.data.get("group") or draft.split.get("by"):
         return []
     out = {*draft.data.get("drop", ()), *draft.data.get("id", ())}
     found = list(_found(profile, table, out))
@@ -88,7 +89,8 @@ def _numbered(column: Mapping[str, Any], distinct: int, values: pd.Series) -> st
         return ""
     numbers = numbers_of(values, column)
     numbers = numbers[np.isfinite(numbers)].astype(np.int64)
-    if _times(low, high) or _days(numbers) or np.gcd.reduce(numbers) > 1:
+    dense = digits < LONG and distinct > DENSE * (high - low)  # days since 1900, amounts
+    if dense or _times(low, high) or _days(numbers) or np.gcd.reduce(numbers) > 1:
         return ""
     shares = np.linspace(0.1, 0.9, 9)
     off = np.quantile(numbers, shares) - (low + shares * (high - low))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from flows.records import Aside
     from flows.spec import Spec
 
 __all__ = ["load", "named_columns", "read_source", "source_digest", "table_digest"]
@@ -61,11 +62,9 @@ def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> di
             break
         sides = [(side.mended() if side.late else side, given) for side, given in sides]
     _unchanged(facts, expected)
-    streams = [stream for side, _ in sides for stream in side.streams]
-    aside = [(stream.part.name, stream.aside) for stream in streams if stream.aside]
+    aside, read = aside_of(sides)
     drawn = facts.get("sample")
     share = drawn["rows"] / max(drawn["of"], 1) if drawn else 1.0
-    read = sum(stream.read for stream in streams)
     facts["aside"] = kept(aside, read, spec.data, out, share=share)
     if share < 1 and aside:
         count = sum(len(each.numbers) for _, each in aside)
@@ -78,6 +77,13 @@ def load(spec: Spec, out: Path, *, expected: dict[str, Any] | None = None) -> di
     growth = grown(spec, sides[0][0].facts(), sides[0][0].kept)
     said = {"say": growth["say"]} if growth["say"] else {}
     return {**facts, "notes": [*facts["notes"], *growth["notes"]], **said}
+
+
+def aside_of(sides: list[tuple[Source, bool]]) -> tuple[list[tuple[str, Aside]], int]:
+    """Return the records of another width by part, and how many rows were read without them."""
+    streams = [stream for side, _ in sides for stream in side.streams]
+    found = [(stream.part.name, stream.aside) for stream in streams if stream.aside]
+    return found, sum(stream.read for stream in streams)
 
 
 def sides_of(spec: Spec) -> list[tuple[Source, bool]]:

@@ -83,6 +83,9 @@ def rows_of(draft: Draft, folder: Path, place: Path) -> Rows:
         seen, said = _without_quotes(draft, folder, most, place), (f"quote: {PLAIN}",)
         if seen is None:
             raise
+    if len(seen.drawn) >= seen.rows:  # there are fewer than the file made believe
+        load(spec_of(draft, folder), place)
+        return Rows(path=place / NAME, folder=folder, said=said)
     draft.looked_at = seen.said
     said = (f"rows: {seen.said}", *said)
     return Rows(path=place / NAME, folder=folder, glance=seen, said=said)

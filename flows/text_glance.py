@@ -62,8 +62,8 @@ def glance_at(path: Path) -> Glanced:
         return Glanced(content=head[:HEAD], head=HEAD)
     kept = head[: _record_end(head)]
     odd, lines, size = [], [], len(kept)
-    line, offset = head.count(b"\n") + 1, len(head)
-    for piece in pieces:
+    line, offset = kept.count(b"\n") + 1, len(kept)
+    for piece in itertools.chain([head[len(kept) :]], pieces):
         for start, text in _odd_lines(piece, any_=kept.isascii() and not odd):
             if len(odd) < LINES:
                 lines.append((size, line + piece.count(b"\n", 0, start), offset + start))
@@ -90,9 +90,10 @@ def _record_end(head: bytes) -> int:
     while (cut := head.rfind(b"\n", 0, end)) >= 0:
         open_quote ^= head.count(b'"', cut, end) % 2
         if not open_quote:
-            return cut + 1
+            break
         end = cut
-    return len(head)
+    # A quote that nobody closes (5" of pipe) says nothing of where records end.
+    return cut + 1 if cut > len(head) / 2 else head.rfind(b"\n") + 1 or len(head)
 
 
 def _lines_of(path: Path) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows import glance, part_size, text_glance
+from flows import glance, part_size, propose_rows, text_glance
 from flows.begin import begin
 from flows.check import check
 from flows.errors import DataRefused
@@ -121,7 +121,10 @@ IDS = {
 
 
 @pytest.mark.parametrize("case", IDS)
-def test_only_what_differs_in_all_rows_is_an_id(tmp_path, large, case):
+@pytest.mark.parametrize("followed", [1 << 16, 64])
+def test_only_what_differs_in_all_rows_is_an_id(tmp_path, large, monkeypatch, case, followed):
+    monkeypatch.setattr(glance, "VALUES", followed)
+    monkeypatch.setattr(glance, "LEAST_FOLLOWED", followed)
     table().assign(customer_id=IDS[case]).to_csv(tmp_path / "shop.csv", index=False)
     whole, some = both(tmp_path, large, "shop.csv")
     values = tomllib.loads(some.settings_text)
@@ -231,6 +234,51 @@ def test_one_late_line_tells_the_encoding_and_where_it_stands(tmp_path, large):
     said = next(line for line in some.decisions if line.startswith("encoding"))
     assert said == next(line for line in whole.decisions if line.startswith("encoding"))
     assert f"line {ROWS - 18:,} " in said
+
+
+def test_a_quote_that_nobody_closes_hides_nothing_of_the_head(tmp_path, large):
+    lines = [f"{k};Seoul;{'yes' if k % 2 else 'no'}" for k in range(ROWS)]
+    lines[0], lines[100] = '0;5" pipe;yes', "100;café;yes"
+    text = "\n".join(["Sales", "made on 1 April", "n;city;bought", *lines]) + "\n"
+    (tmp_path / "shop.csv").write_bytes(text.encode("cp1252"))
+    _, some = both(tmp_path, large, "shop.csv")
+    data = tomllib.loads(some.settings_text)["data"]
+    assert (data["encoding"], data["separator"], data["skip_lines"]) == ("cp1252", ";", 2)
+
+
+def test_more_records_of_another_width_than_a_run_sets_aside_are_refused(tmp_path, large):
+    lines = table().to_csv(index=False).splitlines()
+    for k in range(1, 40):
+        lines[-k] = "1,2"
+    (tmp_path / "shop.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    large()
+    some = propose("shop.csv", "bought", folder=tmp_path)
+    assert any("39 records of another width are set aside" in said for said in some.decisions)
+    for k in range(1, 400):
+        lines[-k] = "1,2"
+    (tmp_path / "shop.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(DataRefused, match="of 10,000"):
+        propose("shop.csv", "bought", folder=tmp_path)
+
+
+def test_a_source_that_seemed_large_is_looked_at_as_a_whole(tmp_path, monkeypatch):
+    table(300).to_csv(tmp_path / "shop.csv", index=False)
+    whole = propose("shop.csv", "bought", folder=tmp_path)
+    monkeypatch.setattr(propose_rows, "rows_to_look_at", lambda _: 20_000)
+    some = propose("shop.csv", "bought", folder=tmp_path)
+    assert some.glance is None
+    assert some.settings_text == whole.settings_text
+
+
+def test_fewer_rows_of_long_texts_are_drawn(tmp_path, large, monkeypatch):
+    frame = table(3_000).assign(note="so many words " * 40)
+    frame.to_csv(tmp_path / "shop.csv", index=False)
+    large()
+    monkeypatch.setattr(glance, "BYTES", 300_000)
+    monkeypatch.setattr(glance, "FEWEST", 100)
+    some = propose("shop.csv", "bought", folder=tmp_path)
+    assert some.glance is not None
+    assert 300 < some.glance.drawn.sum() < 900
 
 
 def test_a_damaged_line_is_refused_as_it_is_in_a_small_file(tmp_path, large):

@@ -48,6 +48,7 @@ ORDINARY = {
     "price": np.exp(RNG.normal(10.5, 0.3, N)).round().clip(10_000, 99_999).astype(int),
     "salary": RNG.integers(100, 900, N) * 100,
     "year": RNG.integers(1_900, 2_020, N),
+    "serial day": RNG.integers(42_000, 44_500, N),
     "day": DAYS.strftime("%Y%m%d"),
     "month": DAYS.strftime("%Y%m"),
     "moment": DAYS.as_unit("s").astype("int64"),
@@ -64,6 +65,14 @@ ORDINARY = {
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_whole_numbers_are_none(tmp_path, name):
     assert remarks(tmp_path, **{name: ORDINARY[name]}) == []
+
+
+def test_nothing_is_said_where_the_rows_are_divided_already(tmp_path):
+    frame = pd.DataFrame({"customer_id": CUSTOMERS, "bought": ["yes", "no"] * (N // 2)})
+    for name in ("shop.csv", "test.csv"):
+        frame.to_csv(tmp_path / name, index=False)
+    found = propose("shop.csv", "bought", folder=tmp_path, test="test.csv")
+    assert not [line for line in found.warnings if "an id that repeats" in line]
 
 
 def test_many_of_them_are_counted(tmp_path):
