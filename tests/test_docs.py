@@ -42,6 +42,7 @@ def test_the_summary_s_example_is_one_and_names_no_machine(summary_schema):
     )
 
 
+@pytest.mark.slow
 def test_what_runs_write_is_what_is_documented(summary_schema, first_run):
     example = json.loads((ROOT / "docs" / "summary.example.json").read_text("utf-8"))
     for path in first_run.folder.glob(".penstock/runs/*/summary.json"):

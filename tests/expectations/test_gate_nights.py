@@ -57,7 +57,7 @@ def test_thirty_nights_of_models_worse_by_the_margin_promote_one_as_rarely(metri
     assert found["unspent"] > 0.2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_year_of_small_losses_never_adds_up_to_a_margin() -> None:
     assert years(2)["most"] <= 1
     assert creep(0, nights=120, spent=False, anchored=False)["lost"] > 2

@@ -184,6 +184,7 @@ def database(tmp_path_factory):
         return empty_database(tmp_path_factory.mktemp("empty"))
 
 
+@pytest.mark.slow
 def test_the_referee_s_bundle_has_slices_and_levels_and_is_judged_alike_again(
     tmp_path, database, own_environment
 ):

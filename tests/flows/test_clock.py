@@ -117,6 +117,7 @@ def test_a_run_that_finds_another_under_way_is_skipped_where_the_schedule_says_s
     assert (one.summaries(), runs_under_way(one.home)) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_late_run_is_skipped_when_another_began_after_it_was_due(deployed, small):
     one = deployed(small, "schedule.interval=10min")
     hour_ago = datetime.now(UTC) - timedelta(hours=1)

@@ -66,6 +66,7 @@ def stage(own_desk, publisher, sound):
     return lambda *, second: Stage(own_desk, publisher, sound, second=second)
 
 
+@pytest.mark.slow
 def test_killed_at_the_first_the_middle_and_the_last_commit(stage):
     second = stage(second=True)
     commits = second.count()

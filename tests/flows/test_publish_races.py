@@ -69,7 +69,7 @@ def races(own_desk, publishers, sound):
     return Races(own_desk, publishers, sound)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_promoters_at_once_leave_the_better_one_in_service(races):
     races.of_two_models(0)
 

@@ -290,8 +290,8 @@ def test_a_headerless_file_may_lack_the_target(home, table, tmp_path, target):
     assert (done["rows"], done["bad_rows"]) == (30, 0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("ending", ["csv", pytest.param("parquet", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_four_times_the_rows_take_no_more_memory(home, table, tmp_path, ending):
     """What a table adds to the process is bounded by its chunks, not by its rows."""
     taken = []

@@ -290,7 +290,8 @@ KILLED = """
 """
 
 
-@pytest.mark.parametrize("epochs", [1, pytest.param(9, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("epochs", [1, 9])
 def test_a_killed_batch_goes_on_and_ends_the_same(tmp_path, epochs):
     code = textwrap.dedent(KILLED.format(tests=str(Path(__file__).parent)))
     asked = [sys.executable, "-c", code, str(tmp_path / "killed"), str(epochs)]

@@ -55,6 +55,7 @@ def test_principal_components_are_those_of_the_train_rows():
     np.testing.assert_allclose(found * signs, wanted, atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_components_join_the_numbers_or_stand_for_them(kind):
     table = given()
